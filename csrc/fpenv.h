@@ -1,0 +1,41 @@
+/* fpenv.h: IEEE arithmetic while a kernel runs, whatever the caller has set. A library
+ * linked with -ffast-math, or torch.set_flush_denormal, leaves threads that flush
+ * subnormals to zero, and new threads inherit it. */
+#ifndef GRADSTEP_FPENV_H
+#define GRADSTEP_FPENV_H
+
+#if defined __x86_64__
+#include <xmmintrin.h>
+typedef unsigned gs_fpenv;
+enum { GS_MXCSR_IEEE = 0x1f80 }; /* nearest even, no FTZ, no DAZ, no traps */
+static inline gs_fpenv gs_fpenv_enter(void)
+{
+    const gs_fpenv before = _mm_getcsr();
+    _mm_setcsr(GS_MXCSR_IEEE);
+    return before;
+}
+static inline void gs_fpenv_leave(gs_fpenv before)
+{
+    _mm_setcsr(before);
+}
+
+#elif defined __aarch64__
+#include <stdint.h>
+typedef uint64_t gs_fpenv;
+static inline gs_fpenv gs_fpenv_enter(void)
+{
+    gs_fpenv before;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(before));
+    __asm__ volatile("msr fpcr, %0" : : "r"((uint64_t)0));
+    return before;
+}
+static inline void gs_fpenv_leave(gs_fpenv before)
+{
+    __asm__ volatile("msr fpcr, %0" : : "r"(before));
+}
+
+#else
+#error "name the floating-point control register of this processor here"
+#endif
+
+#endif

@@ -1,0 +1,18 @@
+/* lls.c: the loop of lls.h for both arithmetic types and one CPU level (see kernels.c). */
+#include "lls.h"
+
+enum { LANES = 16 };
+
+#define JOIN_(word, dtype, isa) word##_##dtype##_##isa
+#define JOIN(word, dtype, isa) JOIN_(word, dtype, isa)
+#define K(word) JOIN(word, DTYPE, ISA)
+
+#define DTYPE f32
+#define T float
+#include "lls_pass.h"
+#undef T
+#undef DTYPE
+
+#define DTYPE f64
+#define T double
+#include "lls_pass.h"

@@ -1,0 +1,56 @@
+/* lls_pass.h: the fused row pass in one arithmetic type; included by lls.c with T.
+ *
+ * Sums are float64 over 16 lanes and a fixed tree, element j always in lane j mod 16, so
+ * the bits do not depend on the width of the machine's vectors. */
+
+static double K(dot)(const T *restrict x, const T *restrict w, size_t L)
+{
+    double lane[LANES] = {0};
+    const size_t whole = L - L % LANES;
+    for (size_t j = 0; j < whole; j += LANES)
+        for (size_t k = 0; k < LANES; k++)
+            lane[k] += (double)x[j + k] * (double)w[j + k];
+    for (size_t j = whole; j < L; j++)
+        lane[j - whole] += (double)x[j] * (double)w[j];
+    for (size_t half = LANES / 2; half > 0; half /= 2)
+        for (size_t k = 0; k < half; k++)
+            lane[k] += lane[k + half];
+    return lane[0];
+}
+
+static void K(add_scaled)(double *restrict sum, double r, const T *restrict x, size_t L)
+{
+    for (size_t j = 0; j < L; j++)
+        sum[j] += r * (double)x[j];
+}
+
+/* g = scale * sum, and sum is ready for the next batch. */
+static void K(finish)(T *restrict g, double *restrict sum, double scale, size_t size)
+{
+    for (size_t j = 0; j < size; j++) {
+        g[j] = (T)(scale * sum[j]);
+        sum[j] = 0;
+    }
+}
+
+/* The residual of a row and its part of the gradient, while the row is in L1. */
+static void K(row)(const gs_lls *p, size_t i)
+{
+    const T *x = (const T *)p->X + i * p->L;
+    const T *y = (const T *)p->y + i * p->K;
+    for (size_t k = 0; k < p->K; k++) {
+        const double r = K(dot)(x, (const T *)p->w + k * p->L, p->L) - (double)y[k];
+        K(add_scaled)(p->sum + k * p->L, r, x, p->L);
+    }
+}
+
+void K(gs_lls_run)(const gs_lls *p, const int64_t *rows, size_t count, size_t batch)
+{
+    for (size_t at = 0; at < count; at += batch) {
+        const size_t size = count - at < batch ? count - at : batch;
+        for (size_t i = at; i < at + size; i++)
+            K(row)(p, (size_t)rows[i]);
+        K(finish)(p->g, p->sum, p->mean ? 2.0 / (double)size : 2.0, p->L * p->K);
+        p->step(p->with);
+    }
+}

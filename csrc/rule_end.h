@@ -1,0 +1,88 @@
+/* rule_end.h: the one loop around every update(), and the rule's entry in the table.
+ * `restrict` is a promise that _core.pyx keeps: it refuses overlapping arrays. */
+
+#define ARG(name) , T *restrict state_##name
+static void K(loop)(size_t n, P *restrict p, const G *restrict g, T grad_scale,
+                    const COEF *restrict coef RULE_STATE(ARG))
+{
+    const COEF c = *coef;
+#define LOAD(name) .name = state_##name[i],
+#define STORE(name) state_##name[i] = s.name;
+    for (size_t i = 0; i < n; i++) {
+        STATE s = {RULE_STATE(LOAD)};
+        p[i] = K(update)(p[i], grad_scale * g[i], &s, &c);
+        RULE_STATE(STORE)
+    }
+#undef STORE
+#undef LOAD
+}
+#undef ARG
+
+#define INDEX(name) K(at_##name),
+enum { RULE_STATE(INDEX) K(states) };
+#undef INDEX
+
+#define SLICE(name) , (T *)s->state[K(at_##name)] + from
+static void K(range)(const gs_segment *s, size_t from, size_t to)
+{
+    K(loop)
+    (to - from, (P *)s->p + from, (const G *)s->g + from, (T)s->grad_scale,
+     s->coef RULE_STATE(SLICE));
+}
+#undef SLICE
+
+/* The first elements are peeled until the parameter stands on a cache line: a vector
+ * that straddles two lines costs two accesses. State arrays share the parameter's
+ * residue (memory.h), so they are aligned with it. */
+static void K(step)(const gs_segment *s, size_t begin, size_t end)
+{
+    const size_t body = gs_line_start((P *)s->p + begin, sizeof(P), begin, end);
+    if (body > begin)
+        K(range)(s, begin, body);
+    if (end > body)
+        K(range)(s, body, end);
+}
+
+static void K(prepare_any)(const double *hyper, double t, void *coef)
+{
+    K(prepare)((const HYPER *)hyper, t, coef);
+}
+
+#define NAME(name) #name,
+static const char *const K(hyper_names)[] = {RULE_HYPER(NAME) NULL};
+static const char *const K(state_names)[] = {RULE_STATE(NAME) NULL};
+#undef NAME
+
+_Static_assert(sizeof(HYPER) <= GS_MAX_HYPER * sizeof(double), "raise GS_MAX_HYPER");
+_Static_assert(sizeof(COEF) <= GS_MAX_COEF, "raise GS_MAX_COEF");
+_Static_assert((int)K(states) <= GS_MAX_STATE, "raise GS_MAX_STATE");
+
+#define TEXT_(rule, variant) #rule #variant
+#define TEXT(rule, variant) TEXT_(rule, variant)
+#define WORD_(x) #x
+#define WORD(x) WORD_(x)
+static const gs_kernel K(kernel) = {
+    .rule = TEXT(RULE, VARIANT),
+    .dtype = WORD(DTYPE),
+    .hyper = K(hyper_names),
+    .state = K(state_names),
+    .param_size = sizeof(P),
+    .state_size = sizeof(T),
+    .prepare = K(prepare_any),
+    .step = K(step),
+};
+#undef WORD
+#undef WORD_
+#undef TEXT
+#undef TEXT_
+
+#undef COEF
+#undef STATE
+#undef HYPER
+#undef K
+#undef JOIN
+#undef JOIN_
+#undef RULE
+#undef RULE_HYPER
+#undef RULE_STATE
+#undef RULE_COEF

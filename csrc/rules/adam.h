@@ -1,0 +1,56 @@
+/* Adam. Kingma & Ba, "Adam: a method for stochastic optimization", arXiv:1412.6980,
+ * Algorithm 1.
+ *     g <- g + weight_decay p                                        (adam)
+ *     p <- (1 - lr weight_decay) p                                   (adamw, see adamw.h)
+ *     m <- beta1 m + (1 - beta1) g
+ *     v <- beta2 v + (1 - beta2) g^2
+ *     p <- p - lr/(1 - beta1^t) m / (sqrt(v / (1 - beta2^t)) + eps)
+ * _amsgrad: Reddi, Kale & Kumar, "On the convergence of Adam and beyond", ICLR 2018,
+ * Algorithm 2: vmax <- max(vmax, v) takes the place of v under the root.
+ * Differs from torch.optim.Adam and AdamW only in rounding; like torch, and unlike the
+ * paper, _amsgrad corrects the bias of vmax. */
+#ifndef DECOUPLED
+#define RULE adam
+#define DECOUPLED 0
+#endif
+#define RULE_HYPER(X) X(lr) X(beta1) X(beta2) X(eps) X(weight_decay)
+#if AMSGRAD
+#define RULE_STATE(X) X(m) X(v) X(vmax)
+#else
+#define RULE_STATE(X) X(m) X(v)
+#endif
+#define RULE_COEF(X) X(b1) X(a1) X(b2) X(a2) X(decay) X(keep) X(step) X(root) X(eps)
+#include "../rule_begin.h"
+
+RULE_HOST void K(prepare)(const HYPER *h, double t, COEF *c)
+{
+    c->b1 = (T)h->beta1;
+    c->a1 = (T)(1 - h->beta1);
+    c->b2 = (T)h->beta2;
+    c->a2 = (T)(1 - h->beta2);
+    c->decay = (T)h->weight_decay;
+    c->keep = (T)(1 - h->lr * h->weight_decay);
+    c->step = (T)(h->lr / (1 - powi(h->beta1, t)));
+    c->root = (T)sqrt(1 - powi(h->beta2, t));
+    c->eps = (T)h->eps;
+}
+
+RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
+{
+#if DECOUPLED
+    p = p * c->keep;
+#else
+    g = g + c->decay * p;
+#endif
+    s->m = c->b1 * s->m + c->a1 * g;
+    s->v = c->b2 * s->v + (c->a2 * g) * g;
+#if AMSGRAD
+    s->vmax = MAX(s->vmax, s->v);
+    const T v = s->vmax;
+#else
+    const T v = s->v;
+#endif
+    return p - (c->step * s->m) / (SQRT(v) / c->root + c->eps);
+}
+#include "../rule_end.h"
+#undef DECOUPLED

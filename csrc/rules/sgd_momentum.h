@@ -1,0 +1,43 @@
+/* Gradient descent with a buffer of past gradients.
+ *     g <- g + weight_decay p
+ *     b <- momentum b + (1 - dampening) g                            (b = g at t = 1)
+ *     p <- p - lr b                                                  (sgd_momentum)
+ *     p <- p - lr (g + momentum b), dampening = 0     (sgd_nesterov, see sgd_nesterov.h)
+ * Polyak, "Some methods of speeding up the convergence of iteration methods", 1964.
+ * Differs from torch.optim.SGD only in rounding. */
+#ifndef NESTEROV
+#define RULE sgd_momentum
+#define NESTEROV 0
+#define RULE_HYPER(X) X(lr) X(momentum) X(dampening) X(weight_decay)
+#else
+#define RULE_HYPER(X) X(lr) X(momentum) X(weight_decay)
+#endif
+#define RULE_STATE(X) X(b)
+#define RULE_COEF(X) X(lr) X(decay) X(keep) X(take) X(look)
+#include "../rule_begin.h"
+
+RULE_HOST void K(prepare)(const HYPER *h, double t, COEF *c)
+{
+    c->lr = (T)h->lr;
+    c->decay = (T)h->weight_decay;
+    c->keep = t > 1 ? (T)h->momentum : 0;
+#if NESTEROV
+    c->take = 1;
+#else
+    c->take = t > 1 ? (T)(1 - h->dampening) : 1;
+#endif
+    c->look = (T)h->momentum;
+}
+
+RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
+{
+    g = g + c->decay * p;
+    s->b = c->keep * s->b + c->take * g;
+#if NESTEROV
+    return p - c->lr * (g + c->look * s->b);
+#else
+    return p - c->lr * s->b;
+#endif
+}
+#include "../rule_end.h"
+#undef NESTEROV

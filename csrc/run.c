@@ -1,0 +1,102 @@
+/* run.c: THE ONLY FILE WITH THREADS.
+ *
+ * The elements of all segments, laid end to end, are cut into one equal share for each
+ * thread, at whole chunks of a segment. Shares are fixed, not handed out as threads come
+ * free: a thread finds the elements that it updated last time in its own cache. The bits
+ * do not depend on any of this, since no element sees another. */
+#include "run.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "fpenv.h"
+
+enum {
+    CHUNK = 4096,        /* elements; a whole number of pages in every dtype */
+    SEGMENT_COST = 64,   /* what starting a segment costs, in elements */
+    SERIAL_BELOW = 16384 /* elements; waking a thread costs more than it saves */
+};
+
+static int threads = 1;
+
+/* A child of a process that ever used libgomp hangs for ever in its next parallel region,
+ * because the pool's threads do not survive the fork. */
+static void after_fork_in_child(void)
+{
+    threads = 1;
+}
+
+void gs_set_threads(int n)
+{
+    static bool guarded = false;
+    if (!guarded)
+        guarded = pthread_atfork(NULL, NULL, after_fork_in_child) == 0;
+    threads = guarded ? n : 1;
+}
+
+int gs_threads(void)
+{
+    return threads;
+}
+
+static uint64_t weight(const gs_segment *s)
+{
+    return s->n ? s->n + SEGMENT_COST : 0;
+}
+
+/* The first chunk boundary of a segment at or after `to`, both counted from where the
+ * segment starts among all elements. */
+static size_t boundary(uint64_t start, uint64_t to, size_t n)
+{
+    if (to <= start)
+        return 0;
+    const uint64_t chunks = (to - start + CHUNK - 1) / CHUNK;
+    return chunks < n / CHUNK + 1 ? (size_t)chunks * CHUNK : n;
+}
+
+/* The chunks that begin in [from, to). */
+static void run_share(const gs_segment *segment, size_t count, uint64_t from, uint64_t to)
+{
+    const gs_fpenv before = gs_fpenv_enter();
+    uint64_t start = 0;
+    for (const gs_segment *s = segment; s < segment + count && start < to; s++) {
+        const size_t begin = boundary(start, from, s->n);
+        const size_t end = boundary(start, to, s->n);
+        if (begin < end)
+            s->kernel->step(s, begin, end);
+        start += weight(s);
+    }
+    gs_fpenv_leave(before);
+}
+
+void gs_run(const gs_segment *segment, size_t count)
+{
+    uint64_t all = 0;
+    for (size_t i = 0; i < count; i++)
+        all += weight(segment + i);
+    const int n = threads;
+    if (n == 1 || all < SERIAL_BELOW) {
+        run_share(segment, count, 0, all);
+        return;
+    }
+#pragma omp parallel for num_threads(n) schedule(static, 1)
+    for (int k = 0; k < n; k++)
+        run_share(segment, count, all * k / n, all * (k + 1) / n);
+}
+
+void gs_zero(void *at, size_t bytes)
+{
+    const size_t page = 1 << 21;
+    const int n = bytes < 2 * page ? 1 : threads;
+    if (n == 1) {
+        memset(at, 0, bytes);
+        return;
+    }
+#pragma omp parallel for num_threads(n) schedule(static, 1)
+    for (int k = 0; k < n; k++) {
+        const size_t from = bytes / n * k, to = k + 1 < n ? bytes / n * (k + 1) : bytes;
+        memset((char *)at + from, 0, to - from);
+    }
+}

@@ -1,0 +1,97 @@
+# What another Cython module may cimport: engines whose steps run without the GIL.
+from libc.stdint cimport int64_t, uintptr_t
+
+
+cdef extern from "kernel.h" nogil:
+    enum:
+        GS_MAX_HYPER
+        GS_MAX_STATE
+
+    ctypedef struct gs_segment:
+        const gs_kernel *kernel
+        void *p
+        const void *g
+        void **state
+        size_t n
+
+    ctypedef struct gs_kernel:
+        const char *rule
+        const char *dtype
+        const char **hyper
+        const char **state
+        size_t param_size
+        size_t state_size
+
+    ctypedef struct gs_lls:
+        const void *X
+        const void *y
+        size_t L
+        size_t K
+        const void *w
+        void *g
+        double *sum
+        int mean
+        void (*step)(void *) noexcept nogil
+        void *argument "with"
+
+    ctypedef void gs_lls_run_fn(
+        const gs_lls *p, const int64_t *rows, size_t count, size_t batch
+    ) noexcept nogil
+
+    ctypedef struct gs_table:
+        const char *isa
+        const gs_kernel **kernel
+        gs_lls_run_fn *lls_f32
+        gs_lls_run_fn *lls_f64
+
+
+cdef extern from "plan.h" nogil:
+    ctypedef struct gs_group:
+        double *hyper
+        double grad_scale
+
+    ctypedef struct gs_tensor:
+        gs_segment segment
+        size_t group
+        int64_t t
+        bint moving
+
+    ctypedef struct gs_plan:
+        gs_tensor *tensor
+        size_t tensors
+        gs_group *group
+        size_t groups
+
+
+cdef const gs_table *table() noexcept nogil
+cdef void plan_step(gs_plan *plan) noexcept nogil
+
+
+cdef class Kernel:
+    cdef const gs_kernel *ptr
+    cdef readonly str rule
+    cdef readonly str dtype
+    cdef readonly tuple hyper
+    cdef readonly tuple state
+
+
+cdef class Engine:
+    cdef gs_plan plan
+    cdef readonly str owner
+    cdef tuple arrays
+    cdef tuple suffixes
+    cdef object names
+    cdef bint single
+    cdef list states
+    cdef list groups
+    cdef tuple fields
+    cdef list seen
+    cdef object on_change
+    cdef uintptr_t *low
+    cdef uintptr_t *high
+    cdef size_t ranges
+    cdef int refresh(self) except -1
+    cdef object take(self, grads)
+    cdef object take_one(self, size_t i, g)
+    cdef int enter(self) except -1
+    cdef void leave(self) noexcept

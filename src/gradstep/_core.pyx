@@ -1,0 +1,497 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: freethreading_compatible=True
+"""Pointers, checks and the GIL. No rule is named here and no element is computed.
+
+Everything that the C loops take for granted is established in this file: arrays without
+gaps, of the kernel's type, that overlap nothing else that is written.
+"""
+
+cimport numpy as cnp
+from cpython.dict cimport PyDict_GetItem
+from cpython.object cimport PyObject
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcmp
+
+import os
+
+import numpy as np
+
+cnp.import_array()
+
+
+cdef extern from "plan.h" nogil:
+    bint gs_plan_init(gs_plan *plan, size_t tensors, size_t groups)
+    void gs_plan_free(gs_plan *plan)
+    void gs_plan_step(gs_plan *plan)
+    bint gs_plan_enter(gs_plan *plan)
+    void gs_plan_leave(gs_plan *plan)
+
+cdef extern from "dispatch.h" nogil:
+    const char **gs_isa_names
+    const gs_table *gs_dispatch(const char *cap)
+    const gs_kernel *gs_find(const gs_table *table, const char *rule, const char *dtype)
+
+cdef extern from "memory.h" nogil:
+    ctypedef struct gs_memory:
+        void *data
+    bint gs_memory_new(gs_memory *memory, size_t bytes, size_t residue, bint zeroed)
+    void gs_memory_free(gs_memory *memory)
+
+cdef extern from "run.h" nogil:
+    void gs_set_threads(int threads)
+    int gs_threads()
+
+cdef extern from "line.h" nogil:
+    enum:
+        GS_LINE
+
+
+# ---- the CPU level and the threads ---------------------------------------------------
+
+cdef const gs_table *chosen = NULL
+
+
+cdef const gs_table *table() noexcept nogil:
+    return chosen
+
+
+cdef void plan_step(gs_plan *plan) noexcept nogil:
+    gs_plan_step(plan)
+
+
+cdef tuple strings(const char **p):
+    cdef list out = []
+    while p[0] != NULL:
+        out.append(p[0].decode())
+        p += 1
+    return tuple(out)
+
+
+def levels():
+    """Names of the CPU levels in this build, best first."""
+    return strings(gs_isa_names)
+
+
+def choose(cap):
+    """Take the best kernels that this CPU runs, none above the level `cap` if given."""
+    global chosen
+    if cap is not None and cap not in levels():
+        raise ValueError(
+            f"GRADSTEP_ISA must be one of {', '.join(levels())}, got {cap!r}; "
+            "unset it to use the best that this CPU has"
+        )
+    cdef bytes name = b"" if cap is None else cap.encode()
+    chosen = gs_dispatch(NULL if cap is None else <const char *>name)
+    if chosen == NULL:
+        raise ImportError(f"this CPU has none of the levels {', '.join(levels())}")
+
+
+def isa():
+    """Name of the CPU level whose kernels run."""
+    return chosen.isa.decode()
+
+
+def set_num_threads(int n):
+    gs_set_threads(n)
+
+
+def get_num_threads():
+    return gs_threads()
+
+
+# ---- kernels -------------------------------------------------------------------------
+
+cdef class Kernel:
+    """One rule for one dtype: its names, as the C header spells them."""
+
+    def __repr__(self):
+        return f"<gradstep kernel {self.rule} {self.dtype} ({isa()})>"
+
+
+cdef Kernel wrap(const gs_kernel *ptr):
+    cdef Kernel k = Kernel.__new__(Kernel)
+    k.ptr = ptr
+    k.rule = ptr.rule.decode()
+    k.dtype = ptr.dtype.decode()
+    k.hyper = strings(ptr.hyper)
+    k.state = strings(ptr.state)
+    return k
+
+
+def kernels():
+    """All kernels of this build."""
+    cdef const gs_kernel **k = chosen.kernel
+    cdef list out = []
+    while k[0] != NULL:
+        out.append(wrap(k[0]))
+        k += 1
+    return out
+
+
+def find(str rule, str dtype):
+    """The kernel of a rule for a dtype word; KeyError if there is none."""
+    cdef const gs_kernel *k = gs_find(chosen, rule.encode(), dtype.encode())
+    if k == NULL:
+        raise KeyError((rule, dtype))
+    return wrap(k)
+
+
+# ---- memory --------------------------------------------------------------------------
+
+cdef class Block:
+    """Owns the memory of an array made by `allocate`."""
+    cdef gs_memory memory
+
+    def __dealloc__(self):
+        gs_memory_free(&self.memory)
+
+
+def allocate(shape, dtype, bint zeroed, cnp.ndarray like=None):
+    """An array where steps are fastest: on a huge page when large, and as far past a
+    cache line as `like` is, whose shape and order it then has."""
+    if like is not None:
+        shape = (<object>like).shape
+    cdef cnp.dtype d = np.dtype(dtype)
+    cdef cnp.ndarray counted = np.empty(0, d)
+    cdef cnp.npy_intp n = 1
+    for extent in shape:
+        n *= extent
+    cdef size_t size = d.itemsize
+    cdef size_t residue = 0
+    if like is not None:
+        residue = <uintptr_t>cnp.PyArray_DATA(like) % GS_LINE // size * size
+    cdef Block block = Block.__new__(Block)
+    cdef size_t bytes = n * size
+    cdef bint done
+    with nogil:
+        done = gs_memory_new(&block.memory, bytes, residue, zeroed)
+    if not done:
+        raise MemoryError(f"no memory for an array of {bytes} bytes")
+    flat = cnp.PyArray_SimpleNewFromData(1, &n, d.type_num, block.memory.data)
+    cnp.set_array_base(flat, block)
+    fortran = like is not None and not cnp.PyArray_IS_C_CONTIGUOUS(like)
+    return flat.reshape(shape, order="F" if fortran else "C")
+
+
+# ---- an optimizer's arrays -----------------------------------------------------------
+
+cdef inline bint fits(cnp.ndarray p, cnp.ndarray g) noexcept:
+    """Same element type in native order, same shape, same order of elements, no gaps."""
+    return (
+        cnp.PyArray_TYPE(g) == cnp.PyArray_TYPE(p)
+        and cnp.PyArray_ISNOTSWAPPED(g)
+        and cnp.PyArray_NDIM(g) == cnp.PyArray_NDIM(p)
+        and memcmp(
+            cnp.PyArray_DIMS(g),
+            cnp.PyArray_DIMS(p),
+            cnp.PyArray_NDIM(p) * sizeof(cnp.npy_intp),
+        ) == 0
+        and (
+            (cnp.PyArray_IS_C_CONTIGUOUS(p) and cnp.PyArray_IS_C_CONTIGUOUS(g))
+            or (cnp.PyArray_IS_F_CONTIGUOUS(p) and cnp.PyArray_IS_F_CONTIGUOUS(g))
+        )
+    )
+
+
+def _is_plain(a):
+    """A NumPy array whose memory is all that there is to it (a mask is more)."""
+    return isinstance(a, np.ndarray) and not isinstance(a, np.ma.MaskedArray)
+
+
+def _kind(a):
+    kind = type(a)
+    where = "" if kind.__module__ == "builtins" else kind.__module__ + "."
+    return where + kind.__qualname__
+
+
+cdef class Engine:
+    """Steps of a fixed set of arrays: one C call for all of them, without the GIL.
+
+    `owner` and `suffixes` name the optimizer and each array in messages. With `names`,
+    gradients come in a mapping; with `single`, as one array; otherwise in a sequence.
+    """
+
+    def __cinit__(
+        self, str owner, tuple arrays, tuple suffixes, tuple group_of, int groups,
+        *, object names=None, bint single=False,
+    ):
+        self.owner = owner
+        self.arrays = arrays
+        self.suffixes = suffixes
+        self.names = names
+        self.single = single
+        self.states = [()] * len(arrays)
+        if not gs_plan_init(&self.plan, len(arrays), groups):
+            raise MemoryError("no memory for the plan of an optimizer")
+        cdef gs_tensor *x
+        cdef cnp.ndarray p
+        for i, array in enumerate(arrays):
+            self._check_parameter(array, i)
+            p = array
+            x = self.plan.tensor + <size_t>i
+            x.group = group_of[i]
+            x.segment.p = cnp.PyArray_DATA(p)
+            x.segment.n = cnp.PyArray_SIZE(p)
+        for j in range(groups):
+            self.plan.group[<size_t>j].grad_scale = 1.0
+        self._index_ranges()
+
+    def __dealloc__(self):
+        gs_plan_free(&self.plan)
+        free(self.low)
+        free(self.high)
+
+    def _check_parameter(self, a, i):
+        name = f"{self.owner}: params{self.suffixes[i]}"
+        if not _is_plain(a):
+            raise TypeError(f"{name} must be a numpy.ndarray, got {_kind(a)}")
+        if not a.dtype.isnative:
+            raise TypeError(
+                f"{name} has byte order {a.dtype.str!r}; convert it with "
+                "a.astype(a.dtype.newbyteorder('='))"
+            )
+        if not a.flags.writeable:
+            raise ValueError(f"{name} is read-only; pass a writable array or a.copy()")
+        if not a.flags.forc:
+            raise ValueError(
+                f"{name} has gaps or permuted axes (shape {a.shape}, strides "
+                f"{a.strides}); pass a C- or Fortran-contiguous array, such as "
+                "np.ascontiguousarray(a), and copy the result back"
+            )
+
+    def _index_ranges(self):
+        """The address ranges that steps write to, sorted, to be searched by `take`."""
+        cdef cnp.ndarray a
+        written = []
+        for i, array in enumerate(self.arrays):
+            for a in (array, *self.states[i]):
+                if cnp.PyArray_SIZE(a):
+                    at = <uintptr_t>cnp.PyArray_DATA(a)
+                    written.append((at, at + <size_t>cnp.PyArray_NBYTES(a), i))
+        written.sort()
+        for left, right in zip(written, written[1:]):
+            if right[0] < left[1]:
+                one, other = sorted((left[2], right[2]))
+                raise ValueError(
+                    f"{self.owner}: params{self.suffixes[other]} shares memory with "
+                    f"params{self.suffixes[one]}; pass each element once"
+                )
+        free(self.low)
+        free(self.high)
+        self.ranges = len(written)
+        self.low = <uintptr_t *>malloc((self.ranges + 1) * sizeof(uintptr_t))
+        self.high = <uintptr_t *>malloc((self.ranges + 1) * sizeof(uintptr_t))
+        if self.low == NULL or self.high == NULL:
+            self.ranges = 0
+            raise MemoryError("no memory for the address ranges of an optimizer")
+        for k, (start, end, _) in enumerate(written):
+            self.low[<size_t>k] = start
+            self.high[<size_t>k] = end
+
+    cdef int enter(self) except -1:
+        if not gs_plan_enter(&self.plan):
+            raise RuntimeError(
+                f"{self.owner} is being stepped by another thread; give each thread an "
+                "optimizer of its own, or take turns"
+            )
+        return 0
+
+    cdef void leave(self) noexcept:
+        gs_plan_leave(&self.plan)
+
+    # -- set up by the optimizer
+
+    def bind(self, size_t i, Kernel kernel, tuple states):
+        """Array i is stepped by `kernel` from now on, with these state arrays."""
+        cdef gs_segment *s = &self.plan.tensor[i].segment
+        cdef cnp.ndarray p = self.arrays[i], a
+        assert i < self.plan.tensors
+        assert len(states) == len(kernel.state)
+        assert <size_t>cnp.PyArray_ITEMSIZE(p) == kernel.ptr.param_size
+        for k, a in enumerate(states):
+            assert (<object>a).shape == (<object>p).shape
+            assert (<object>a).strides == (<object>p).strides or a.size < 2
+            assert <size_t>cnp.PyArray_ITEMSIZE(a) == kernel.ptr.state_size
+            s.state[<size_t>k] = cnp.PyArray_DATA(a)
+        self.states[i] = states
+        s.kernel = kernel.ptr
+
+    def bound(self):
+        """All arrays have their states: gradients may come."""
+        cdef size_t i
+        self._index_ranges()
+        for i in range(self.plan.tensors):
+            self.plan.tensor[i].moving = False  # no gradient has been checked yet
+
+    def set_group(self, size_t j, tuple hyper, double grad_scale):
+        """Hyperparameters of group j, in the order of its kernel's names."""
+        assert j < self.plan.groups
+        assert len(hyper) <= GS_MAX_HYPER
+        for k, value in enumerate(hyper):
+            self.plan.group[j].hyper[<size_t>k] = value
+        self.plan.group[j].grad_scale = grad_scale
+
+    def watch(self, list groups, tuple fields, on_change):
+        """Before each step, call on_change(j) if groups[j] has other values in `fields`
+        than at the last step. Values are compared by identity: they must be immutable."""
+        self.groups = groups
+        self.fields = fields
+        self.on_change = on_change
+        self.seen = [[None] * len(fields) for _ in groups]
+        self.refresh()
+
+    def get_t(self, size_t i):
+        assert i < self.plan.tensors
+        return self.plan.tensor[i].t
+
+    def set_t(self, size_t i, int64_t t):
+        assert i < self.plan.tensors
+        self.plan.tensor[i].t = t
+
+    # -- one step
+
+    cdef int refresh(self) except -1:
+        if self.groups is None:
+            return 0
+        cdef Py_ssize_t j, k, fields = len(self.fields)
+        cdef dict group
+        cdef list seen
+        cdef bint same
+        if len(self.groups) != len(self.seen):
+            raise ValueError(
+                f"{self.owner}: param_groups has {len(self.groups)} groups, expected "
+                f"{len(self.seen)}; use add_param_group"
+            )
+        for j in range(len(self.groups)):
+            group = self.groups[j]
+            seen = self.seen[j]
+            same = True
+            for k in range(fields):
+                if PyDict_GetItem(group, self.fields[k]) != <PyObject *>seen[k]:
+                    same = False
+                    break
+            if not same:
+                self.on_change(j)
+                group = self.groups[j]
+                self.seen[j] = [group[name] for name in self.fields]
+        return 0
+
+    def step(self, grads):
+        """One step of every array whose gradient is not None."""
+        self.enter()
+        try:
+            self.refresh()
+            held = self.take(grads)  # other threads may drop the gradients meanwhile
+            with nogil:
+                gs_plan_step(&self.plan)
+        finally:
+            self.leave()
+
+    cdef object take(self, grads):
+        """Check all gradients; returns references that keep them alive."""
+        cdef Py_ssize_t i, n
+        cdef list held = []
+        if self.single:
+            if grads is None:
+                raise TypeError(f"{self.owner}.step: grads is None; pass an array")
+            return self.take_one(0, grads)
+        n = len(self.arrays)
+        given = self._ordered(grads)
+        for i in range(n):
+            held.append(self.take_one(i, given[i]))
+        return held
+
+    def _ordered(self, grads):
+        """The gradients as a tuple, in the order of the arrays."""
+        if self.names is None:
+            if isinstance(grads, np.ndarray) or not hasattr(grads, "__iter__"):
+                raise TypeError(
+                    f"{self.owner}.step: grads must be a sequence of "
+                    f"{len(self.arrays)} arrays, as params was, got {_kind(grads)}"
+                )
+            given = tuple(grads)
+            if len(given) != len(self.arrays):
+                raise ValueError(
+                    f"{self.owner}.step: got {len(given)} gradients for "
+                    f"{len(self.arrays)} parameters; pass None for one that has none"
+                )
+            return given
+        if not hasattr(grads, "keys"):
+            raise TypeError(
+                f"{self.owner}.step: grads must be a mapping from name to array, as "
+                f"params was, got {_kind(grads)}"
+            )
+        for name in grads:
+            if name not in self.names:
+                raise KeyError(f"{self.owner}.step: grads has {name!r}, params has not")
+        for name in self.names:
+            if name not in grads:
+                raise KeyError(
+                    f"{self.owner}.step: grads lacks {name!r}; pass None for a "
+                    "parameter that has no gradient"
+                )
+        return tuple([grads[name] for name in self.names])
+
+    cdef object take_one(self, size_t i, g):
+        cdef gs_tensor *x = self.plan.tensor + i
+        cdef cnp.ndarray p = self.arrays[i], a
+        if g is None:
+            x.moving = False
+            return None
+        if not (
+            cnp.PyArray_DATA(p) == x.segment.p
+            and cnp.PyArray_SIZE(p) == <cnp.npy_intp>x.segment.n
+            and cnp.PyArray_ISWRITEABLE(p)
+        ):
+            raise ValueError(
+                f"{self.owner}.step: params{self.suffixes[i]} was resized, moved or made "
+                "read-only since the optimizer was built; build a new one"
+            )
+        if not (cnp.PyArray_CheckExact(g) and fits(p, <cnp.ndarray>g)):
+            g = self._convert(i, g)
+        a = g
+        cdef const void *at = cnp.PyArray_DATA(a)
+        # The same array as last time was found to overlap nothing.
+        if at != x.segment.g or not x.moving:
+            self._check_overlap(i, <uintptr_t>at, <size_t>cnp.PyArray_NBYTES(a))
+            x.segment.g = at
+            x.moving = True
+        return g
+
+    def _convert(self, size_t i, g):
+        """The gradient as an exact array in the parameter's order, or an exception."""
+        p = self.arrays[i]
+        name = f"{self.owner}.step: grads{self.suffixes[i]}"
+        if isinstance(g, np.generic):
+            g = np.asarray(g)  # NumPy makes scalars of 0-d results
+        if not _is_plain(g):
+            raise TypeError(f"{name} must be a numpy.ndarray or None, got {_kind(g)}")
+        if g.dtype != p.dtype:
+            raise TypeError(
+                f"{name} has dtype {g.dtype}, its parameter {p.dtype}; pass "
+                f"g.astype({p.dtype.name!r})"
+            )
+        if g.shape != p.shape:
+            raise ValueError(f"{name} has shape {g.shape}, its parameter {p.shape}")
+        order = "C" if p.flags.c_contiguous else "F"
+        return np.array(g, dtype=p.dtype, order=order, subok=False, copy=None)
+
+    def _check_overlap(self, size_t i, uintptr_t at, size_t bytes):
+        """A written range must not be read as a gradient in the same step."""
+        cdef size_t left = 0, right = self.ranges, middle
+        if bytes == 0:
+            return
+        while left < right:  # the first range that ends after `at`
+            middle = (left + right) // 2
+            if self.high[middle] <= at:
+                left = middle + 1
+            else:
+                right = middle
+        if left < self.ranges and self.low[left] < at + bytes:
+            raise ValueError(
+                f"{self.owner}.step: grads{self.suffixes[i]} shares memory with a "
+                "parameter or its state, which the step would overwrite; pass g.copy()"
+            )
+
+
+choose(os.environ.get("GRADSTEP_ISA"))

@@ -1,0 +1,14 @@
+from gradstep._core import Engine
+from gradstep.structure import Array
+
+def run(
+    engine: Engine,
+    X: Array,
+    y: Array,
+    w: Array,
+    g: Array,
+    sum: Array,
+    rows: Array,
+    batch: int,
+    mean: bool,
+) -> None: ...

@@ -1,0 +1,57 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: freethreading_compatible=True
+"""Hands the arrays of a least-squares problem to the C loop of csrc/lls.h."""
+
+cimport numpy as cnp
+from libc.stdint cimport int64_t
+
+from gradstep._core cimport Engine, gs_lls, gs_plan, plan_step, table
+
+cnp.import_array()
+
+
+cdef void step(void *plan) noexcept nogil:
+    plan_step(<gs_plan *>plan)
+
+
+def run(
+    Engine engine,
+    cnp.ndarray X,
+    cnp.ndarray y,
+    cnp.ndarray w,
+    cnp.ndarray g,
+    double[::1] sum,
+    const int64_t[::1] rows,
+    size_t batch,
+    bint mean,
+):
+    """One update of w for every `batch` of the rows, by the engine's only array.
+
+    X is (N, L), y (N, K), w and g (K, L), all C-ordered and of one type, sum of size
+    K L and zero; rows are valid. `gradstep.lls` sees to all that.
+    """
+    cdef gs_lls p
+    cdef bint single = cnp.PyArray_TYPE(X) == cnp.NPY_FLOAT32
+    cdef size_t count = rows.shape[0]
+    p.X = cnp.PyArray_DATA(X)
+    p.y = cnp.PyArray_DATA(y)
+    p.L = cnp.PyArray_DIM(w, 1)
+    p.K = cnp.PyArray_DIM(w, 0)
+    p.w = cnp.PyArray_DATA(w)
+    p.g = cnp.PyArray_DATA(g)
+    p.sum = &sum[0] if sum.shape[0] else NULL
+    p.mean = mean
+    p.step = step
+    p.argument = &engine.plan
+    if count == 0:
+        return
+    engine.enter()
+    try:
+        engine.refresh()
+        engine.plan.tensor[0].segment.g = p.g
+        engine.plan.tensor[0].moving = True
+        with nogil:
+            (table().lls_f32 if single else table().lls_f64)(&p, &rows[0], count, batch)
+    finally:
+        engine.plan.tensor[0].moving = False
+        engine.leave()

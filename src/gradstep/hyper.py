@@ -1,0 +1,157 @@
+"""Hyperparameters: what a class declares, and what a user may pass.
+
+An optimizer declares each option as a class attribute,
+
+    lr: float = real(1e-3)
+    betas: tuple[float, float] = pair(0.9, 0.999, into=("beta1", "beta2"), below=1)
+    amsgrad: bool = flag(False)
+
+and from that come the constructor's signature, the checks and their messages, and the
+numbers that the C rule reads by name.
+"""
+
+import math
+import numbers
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+class HasGroups(Protocol):
+    """What an option is an attribute of."""
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]: ...
+
+
+@dataclass(frozen=True)
+class Option(ABC):
+    """One option of an optimizer: its default, and how a value is checked.
+
+    As an attribute of an optimizer it reads and sets the value of all its groups.
+    """
+
+    default: Any
+
+    @abstractmethod
+    def check(self, owner: str, name: str, value: object) -> Any:
+        """Return the value in its one immutable form, or raise naming `owner`."""
+
+    def numbers(self, name: str, value: Any) -> dict[str, float]:
+        """Return the hyperparameters of the C rule that this option sets."""
+        del name, value
+        return {}
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        object.__setattr__(self, "_name", name)
+
+    def __get__(self, optimizer: HasGroups | None, owner: type) -> Any:
+        if optimizer is None:
+            return self
+        name: str = getattr(self, "_name")
+        first, *rest = (group[name] for group in optimizer.param_groups)
+        if any(value != first for value in rest):
+            raise AttributeError(
+                f"{owner.__name__}: {name} differs between groups; read it from "
+                "param_groups"
+            )
+        return first
+
+    def __set__(self, optimizer: HasGroups, value: object) -> None:
+        name: str = getattr(self, "_name")
+        checked = self.check(type(optimizer).__name__, name, value)
+        for group in optimizer.param_groups:
+            group[name] = checked
+
+
+@dataclass(frozen=True)
+class Real(Option):
+    """One real number, or several at once, in an interval."""
+
+    low: float
+    high: float
+    open_high: bool
+    into: tuple[str, ...] | None = None
+
+    def _interval(self) -> str:
+        low = "(-inf" if math.isinf(self.low) else f"[{self.low:g}"
+        high = "inf" if math.isinf(self.high) else f"{self.high:g}"
+        return f"{low}, {high}{')' if self.open_high else ']'}"
+
+    def _one(self, owner: str, name: str, value: object) -> float:
+        if not isinstance(value, numbers.Real) or isinstance(value, bool):
+            kind = type(value).__name__
+            raise TypeError(f"{owner}: {name} must be a real number, got {kind}")
+        x = float(value)
+        inside = self.low <= x < self.high if self.open_high else self.low <= x <= self.high
+        if not inside or math.isinf(x):
+            raise ValueError(f"{owner}: {name} must be in {self._interval()}, got {x!r}")
+        return x
+
+    def check(self, owner: str, name: str, value: object) -> Any:
+        if self.into is None:
+            return self._one(owner, name, value)
+        if not isinstance(value, (tuple, list)) or len(value) != len(self.into):
+            names = ", ".join(self.into)
+            raise TypeError(f"{owner}: {name} must be a tuple ({names}), got {value!r}")
+        return tuple(
+            self._one(owner, part, x) for part, x in zip(self.into, value, strict=True)
+        )
+
+    def numbers(self, name: str, value: Any) -> dict[str, float]:
+        if self.into is None:
+            return {name: value}
+        return dict(zip(self.into, value, strict=True))
+
+
+@dataclass(frozen=True)
+class Choice(Option):
+    """One of a few values."""
+
+    among: tuple[object, ...]
+
+    def check(self, owner: str, name: str, value: object) -> Any:
+        for x in self.among:
+            if type(x) is type(value) and x == value:
+                return x
+        known = ", ".join(map(repr, self.among))
+        raise ValueError(f"{owner}: {name} must be one of {known}, got {value!r}")
+
+
+def real(
+    default: float, *, low: float = 0.0, high: float = math.inf, below: float | None = None
+) -> Any:
+    """Declare a number in [low, high], or in [low, below)."""
+    return _interval(default, low, high, below, None)
+
+
+def pair(
+    *default: float,
+    into: tuple[str, ...],
+    low: float = 0.0,
+    high: float = math.inf,
+    below: float | None = None,
+) -> Any:
+    """Declare a tuple of numbers, each in the interval; `into` names them in C."""
+    return _interval(default, low, high, below, into)
+
+
+def _interval(
+    default: object,
+    low: float,
+    high: float,
+    below: float | None,
+    into: tuple[str, ...] | None,
+) -> Real:
+    top = high if below is None else below
+    return Real(default, low, top, below is not None or math.isinf(top), into)
+
+
+def flag(default: bool) -> Any:
+    """Declare a boolean."""
+    return Choice(default, (False, True))
+
+
+def choice(default: str, *others: str) -> Any:
+    """Declare one of several words, the default first."""
+    return Choice(default, (default, *others))

@@ -1,0 +1,271 @@
+"""Linear least squares: the exact solution, and training by mini-batches.
+
+The problem is :math:`\\min_W \\lVert X W - Y \\rVert^2` with X of shape (N, L) and Y of
+shape (N,) or (N, K).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from gradstep import _lls
+from gradstep.memory import zeros
+from gradstep.optimizer import Optimizer
+from gradstep.structure import Array
+
+__all__ = ["Fit", "Progress", "fit", "solve"]
+
+# Rows times features between two looks at pending signals: some 10 ms of work.
+_SLICE = 2_000_000
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a fit stands: `update` updates done, the last of them in epoch `epoch`."""
+
+    epoch: int
+    update: int
+    coef: Array
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What `fit` returns: coefficients, numbers of updates and epochs, the optimizer."""
+
+    coef: Array
+    updates: int
+    epochs: int
+    optimizer: Optimizer
+
+
+Callback: TypeAlias = Callable[[Progress], object]
+
+
+def solve(X: npt.ArrayLike, y: npt.ArrayLike) -> Array:
+    """Return the exact least-squares solution, of least norm if there are several.
+
+    Parameters
+    ----------
+    X : array_like, shape (N, L)
+    y : array_like, shape (N,) or (N, K)
+
+    Returns
+    -------
+    ndarray, shape (L,) or (L, K)
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, or a value is not finite.
+
+    Notes
+    -----
+    By `scipy.linalg.lstsq`, that is, by the singular value decomposition.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gradstep import lls
+    >>> lls.solve([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]], [1.0, 3.0, 5.0]).round(12)
+    array([1., 2.])
+    """
+    import scipy.linalg
+
+    Xa, ya = _problem("solve", X, y)
+    return np.asarray(scipy.linalg.lstsq(Xa, ya)[0])
+
+
+def fit(
+    X: npt.ArrayLike,
+    y: npt.ArrayLike,
+    *,
+    optimizer: Callable[[Array], Optimizer],
+    batch_size: int,
+    epochs: int,
+    order: Callable[[int], npt.ArrayLike] | None = None,
+    reduction: Literal["sum", "mean"] = "sum",
+    callback: Callback | None = None,
+    callback_every: int | None = None,
+    coef0: npt.ArrayLike | None = None,
+) -> Fit:
+    r"""Fit by (mini-batch) gradient descent, or any other optimizer.
+
+    Each batch of rows :math:`X_B, Y_B` gives one update by the gradient
+    :math:`2 X_B^\top (X_B W - Y_B)`, divided by the rows of the batch if `reduction` is
+    ``"mean"``.
+
+    Parameters
+    ----------
+    X : array_like, shape (N, L)
+        float32 or float64 in C order is used as it is; anything else is copied once,
+        numbers of other types as float64.
+    y : array_like, shape (N,) or (N, K)
+        Copied if it is not of the type and order of X.
+    optimizer : callable
+        Takes the coefficients and returns a gradstep optimizer of them alone, such as
+        ``functools.partial(gs.SGD, lr=1e-3)``.
+    batch_size : int
+        Rows in a batch, at least 1; the last batch of an epoch may be shorter.
+    epochs : int
+        Passes over the data, at least 0.
+    order : callable, optional
+        Takes the number of the epoch, from 0, and returns the rows to visit, in order,
+        as integers in [0, N). By default all rows as they stand.
+    reduction : {"sum", "mean"}
+    callback : callable, optional
+        Called with a `Progress` at the end of each epoch; a true result ends the fit.
+    callback_every : int, optional
+        Call `callback` after every so many updates of an epoch, too.
+    coef0 : array_like, shape (L,) or (L, K), optional
+        Where to start; zeros by default.
+
+    Returns
+    -------
+    Fit
+        `coef` has shape (L,) or (L, K) and the type of X.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument does not fit.
+    FloatingPointError
+        If the coefficients are not finite at the end of an epoch.
+
+    Notes
+    -----
+    Residuals and gradients are summed in float64 in a fixed order, so the result has the
+    same bits on every CPU. Each row is read once per epoch. The loop runs in C without
+    the GIL; Ctrl-C ends it between two updates.
+
+    Examples
+    --------
+    >>> import functools, numpy as np, gradstep as gs
+    >>> from gradstep import lls
+    >>> X = np.array([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0], [1.0, 3.0]])
+    >>> y = np.array([1.0, 3.0, 5.0, 7.0])
+    >>> sgd = functools.partial(gs.SGD, lr=0.05)
+    >>> done = lls.fit(X, y, optimizer=sgd, batch_size=2, epochs=500)
+    >>> done.coef.round(6), done.updates
+    (array([1., 2.]), 1000)
+    """
+    Xa, ya = _problem("fit", X, y)
+    loop = _Loop(Xa, ya, coef0, optimizer, _whole("batch_size", batch_size, 1))
+    loop.mean = _reduction(reduction)
+    every = None if callback_every is None else _whole("callback_every", callback_every, 1)
+    epochs = _whole("epochs", epochs, 0)
+    in_order = np.arange(len(Xa)) if order is None else None
+    for epoch in range(epochs):
+        rows = in_order if order is None else _rows(order(epoch), len(Xa))
+        for part in _parts(rows, loop.batch_size, every if callback else None):
+            loop.run(part)
+            if callback and callback(Progress(epoch, loop.updates, loop.coef.copy())):
+                return Fit(loop.coef, loop.updates, epoch + 1, loop.optimizer)
+        if not np.isfinite(loop.coef).all():
+            raise FloatingPointError(
+                f"fit: coef is not finite after epoch {epoch} ({loop.updates} updates); "
+                "lower lr, or look for NaN and infinity in X and y"
+            )
+    return Fit(loop.coef, loop.updates, epochs, loop.optimizer)
+
+
+class _Loop:
+    """The arrays of a fit, and its updates."""
+
+    mean = False
+
+    def __init__(
+        self,
+        X: Array,
+        y: Array,
+        coef0: npt.ArrayLike | None,
+        optimizer: Callable[[Array], Optimizer],
+        batch_size: int,
+    ) -> None:
+        self.X, self.y = X, y.reshape(len(y), -1)
+        self.batch_size = batch_size
+        self.updates = 0
+        self._w = zeros((self.y.shape[1], X.shape[1]), X.dtype)
+        self.coef = self._w[0] if y.ndim == 1 else self._w.T
+        if coef0 is not None:
+            start = np.asarray(coef0)
+            if start.shape != self.coef.shape:
+                raise ValueError(
+                    f"fit: coef0 has shape {start.shape}, expected {self.coef.shape}"
+                )
+            self.coef[...] = start
+        self._g = zeros(self._w.shape, X.dtype)
+        self._sum = np.zeros(self._w.size)
+        self.optimizer = optimizer(self.coef)
+        if not isinstance(self.optimizer, Optimizer) or not self._is_its_param():
+            raise TypeError(
+                "fit: optimizer must return a gradstep optimizer of the array that it "
+                "was given, such as functools.partial(gradstep.SGD, lr=1e-3)"
+            )
+
+    def _is_its_param(self) -> bool:
+        groups = self.optimizer.param_groups
+        return [id(p) for g in groups for p in g["params"]] == [id(self.coef)]
+
+    def run(self, rows: Array) -> None:
+        """Update for every batch of rows, looking at signals now and then."""
+        size = self.batch_size
+        at_once = max(1, _SLICE // max(1, size * self.X.shape[1])) * size
+        for at in range(0, len(rows), at_once):
+            part = rows[at : at + at_once]
+            _lls.run(
+                self.optimizer._engine,  # noqa: SLF001: the loop steps without Python
+                *(self.X, self.y, self._w, self._g, self._sum, part, size, self.mean),
+            )
+            self.updates += -(-len(part) // size)
+
+
+def _parts(rows: Array, batch_size: int, every: int | None) -> list[Array]:
+    """Cut an epoch after every so many updates."""
+    n = len(rows) if every is None else every * batch_size
+    return [rows[at : at + n] for at in range(0, max(1, len(rows)), max(1, n))]
+
+
+def _problem(who: str, X: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Array, Array]:
+    """X and y as C-ordered arrays of one floating-point type, copied only if need be."""
+    Xa, ya = np.asarray(X), np.asarray(y)
+    for name, a, dims in (("X", Xa, (2,)), ("y", ya, (1, 2))):
+        if a.dtype.kind not in "fiub":
+            raise TypeError(f"{who}: {name} must hold real numbers, got {a.dtype}")
+        if a.ndim not in dims:
+            shape = " or ".join({1: "(N,)", 2: "(N, L)"}[d] for d in dims)
+            raise ValueError(f"{who}: {name} must have shape {shape}, got {a.shape}")
+    if len(Xa) != len(ya):
+        raise ValueError(f"{who}: X has {len(Xa)} rows, y has {len(ya)}")
+    dtype = np.float32 if Xa.dtype == np.float32 else np.float64
+    return np.require(Xa, dtype, "CA"), np.require(ya, dtype, "CA")
+
+
+def _rows(rows: npt.ArrayLike, n: int) -> Array:
+    a = np.asarray(rows)
+    if a.ndim != 1 or a.dtype.kind not in "iu":
+        raise TypeError(
+            f"fit: order must return a 1-d array of integers, got {a.dtype} of shape "
+            f"{a.shape}"
+        )
+    if a.size and not (0 <= a.min() and a.max() < n):
+        raise ValueError(
+            f"fit: order must return rows in [0, {n}), got {a.min()} to {a.max()}"
+        )
+    return np.ascontiguousarray(a, np.int64)
+
+
+def _reduction(value: Any) -> bool:
+    if value not in ("sum", "mean"):
+        raise ValueError(f"fit: reduction must be 'sum' or 'mean', got {value!r}")
+    return bool(value == "mean")
+
+
+def _whole(name: str, value: Any, low: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"fit: {name} must be int, got {type(value).__name__}")
+    if value < low:
+        raise ValueError(f"fit: {name} must be >= {low}, got {value}")
+    return int(value)

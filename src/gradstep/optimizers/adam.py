@@ -1,0 +1,134 @@
+"""Adam and AdamW, with their AMSGrad variants."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gradstep.hyper import flag, pair, real
+from gradstep.optimizer import Optimizer
+
+
+class Adam(Optimizer):
+    r"""Adam: steps scaled by running means of the gradient and of its square.
+
+    With the gradient :math:`g_t` (plus :math:`\lambda p_{t-1}` for `weight_decay`
+    :math:`\lambda`), :math:`m_0 = v_0 = 0` and elementwise operations,
+
+    .. math::
+        m_t &= \beta_1 m_{t-1} + (1 - \beta_1) g_t \\
+        v_t &= \beta_2 v_{t-1} + (1 - \beta_2) g_t^2 \\
+        p_t &= p_{t-1} - \frac{\eta}{1 - \beta_1^t}
+               \frac{m_t}{\sqrt{v_t} / \sqrt{1 - \beta_2^t} + \varepsilon}
+
+    Parameters
+    ----------
+    params : array, list or dict of arrays, or list of groups
+        float32 or float64, C- or Fortran-contiguous; updated in place by `step`.
+    lr : float, default 1e-3
+        Learning rate :math:`\eta`, in [0, inf).
+    betas : (float, float), default (0.9, 0.999)
+        Decay rates :math:`\beta_1, \beta_2`, each in [0, 1).
+    eps : float, default 1e-8
+        Added to the root, in [0, inf).
+    weight_decay : float, default 0
+        L2 penalty :math:`\lambda` in the gradient, in [0, inf). See `AdamW` for decay of
+        the parameter itself.
+    amsgrad : bool, default False
+        Use the largest :math:`v` so far under the root. Bias is corrected as in torch.
+    maximize : bool, default False
+        Ascend: negate the gradient first.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or out of range; the message names it.
+
+    Notes
+    -----
+    State: two arrays of the parameter's dtype for each parameter (`m`, `v`), three with
+    `amsgrad` (`vmax`). Agrees with ``torch.optim.Adam`` up to rounding; the result has
+    the same bits on every CPU, for every number of threads.
+
+    References
+    ----------
+    Kingma & Ba, "Adam: a method for stochastic optimization", arXiv:1412.6980.
+    Reddi, Kale & Kumar, "On the convergence of Adam and beyond", ICLR 2018.
+
+    Examples
+    --------
+    >>> import numpy as np, gradstep as gs
+    >>> w = np.array([3.0, -2.0])
+    >>> opt = gs.Adam(w, lr=0.1)
+    >>> for _ in range(200):
+    ...     opt.step(2 * w)  # the gradient of w @ w
+    >>> bool(abs(w).max() < 1e-2)
+    True
+    """
+
+    rules = ("adam", "adam_amsgrad")
+
+    lr: float = real(1e-3)
+    betas: tuple[float, float] = pair(0.9, 0.999, into=("beta1", "beta2"), below=1)
+    eps: float = real(1e-8)
+    weight_decay: float = real(0.0)
+    amsgrad: bool = flag(False)
+
+    def rule(self, group: Mapping[str, Any]) -> str:
+        return self.rules[group["amsgrad"]]
+
+
+class AdamW(Adam):
+    r"""AdamW: Adam, with weight decay taken from the parameter instead of the gradient.
+
+    .. math::
+        p_t = (1 - \eta \lambda) p_{t-1} - \frac{\eta}{1 - \beta_1^t}
+              \frac{m_t}{\sqrt{v_t} / \sqrt{1 - \beta_2^t} + \varepsilon}
+
+    with :math:`m_t` and :math:`v_t` of `Adam` without its penalty.
+
+    Parameters
+    ----------
+    params : array, list or dict of arrays, or list of groups
+        float32 or float64, C- or Fortran-contiguous; updated in place by `step`.
+    lr : float, default 1e-3
+        Learning rate :math:`\eta`, in [0, inf).
+    betas : (float, float), default (0.9, 0.999)
+        Decay rates :math:`\beta_1, \beta_2`, each in [0, 1).
+    eps : float, default 1e-8
+        Added to the root, in [0, inf).
+    weight_decay : float, default 1e-2
+        :math:`\lambda`, in [0, inf). As in torch it is multiplied by `lr`; the paper's
+        own :math:`\lambda` is not.
+    amsgrad : bool, default False
+        Use the largest :math:`v` so far under the root. Bias is corrected as in torch.
+    maximize : bool, default False
+        Ascend: negate the gradient first.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or out of range; the message names it.
+
+    Notes
+    -----
+    State: two arrays of the parameter's dtype for each parameter (`m`, `v`), three with
+    `amsgrad` (`vmax`). Agrees with ``torch.optim.AdamW`` up to rounding; the result has
+    the same bits on every CPU, for every number of threads.
+
+    References
+    ----------
+    Loshchilov & Hutter, "Decoupled weight decay regularization", arXiv:1711.05101,
+    Algorithm 2.
+
+    Examples
+    --------
+    >>> import numpy as np, gradstep as gs
+    >>> params = {"w": np.ones((2, 3), np.float32), "b": np.zeros(3, np.float32)}
+    >>> opt = gs.AdamW(params, lr=1e-2, weight_decay=0.1)
+    >>> opt.step({"w": np.ones((2, 3), np.float32), "b": None})
+    >>> params["w"][0, 0], params["b"][0]
+    (np.float32(0.989), np.float32(0.0))
+    """
+
+    rules = ("adamw", "adamw_amsgrad")
+
+    weight_decay: float = real(1e-2)

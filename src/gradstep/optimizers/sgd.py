@@ -1,0 +1,158 @@
+"""Gradient descent and its momenta."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from gradstep import _core
+from gradstep.hyper import choice, flag, real
+from gradstep.optimizer import DTYPE_WORDS, Optimizer
+
+
+class SGD(Optimizer):
+    r"""(Stochastic) gradient descent: plain, with momentum, or Nesterov's.
+
+    With the gradient :math:`g_t` (plus :math:`\lambda p_{t-1}` for `weight_decay`
+    :math:`\lambda`), learning rate :math:`\eta`, momentum :math:`\mu` and dampening
+    :math:`\tau`: without momentum :math:`p_t = p_{t-1} - \eta g_t`; with
+    ``form="buffer"``, which is torch's,
+
+    .. math::
+        b_1 &= g_1, \qquad b_t = \mu b_{t-1} + (1 - \tau) g_t \\
+        p_t &= p_{t-1} - \eta b_t
+            \quad\text{or, with nesterov,}\quad p_{t-1} - \eta (g_t + \mu b_t)
+
+    and with ``form="velocity"``, :math:`z_0 = 0`,
+
+    .. math::
+        z_t &= \mu z_{t-1} - \eta g_t \\
+        p_t &= p_{t-1} + z_t
+
+    In this form Nesterov's method needs the gradient at :math:`p + \mu z`, which
+    `lookahead` computes; torch's form keeps that point in the parameter instead.
+
+    Parameters
+    ----------
+    params : array, list or dict of arrays, or list of groups
+        float32 or float64, C- or Fortran-contiguous; updated in place by `step`.
+    lr : float, default 1e-3
+        Learning rate :math:`\eta`, in [0, inf).
+    momentum : float, default 0
+        :math:`\mu`, in [0, inf); below 1 in practice.
+    dampening : float, default 0
+        :math:`\tau`, any finite number; only with ``form="buffer"``, without `nesterov`.
+    weight_decay : float, default 0
+        L2 penalty :math:`\lambda` in the gradient, in [0, inf).
+    nesterov : bool, default False
+        Needs `momentum` > 0. With ``form="velocity"``, pass `step` the gradient at
+        `lookahead`.
+    form : {"buffer", "velocity"}
+        The two forms take the same steps while `lr` is constant. When it changes, the
+        buffer rescales the whole past by the new `lr`; in the velocity each gradient
+        keeps the `lr` of its own step.
+    maximize : bool, default False
+        Ascend: negate the gradient first.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or out of range; the message names it.
+
+    Notes
+    -----
+    State: none without momentum, else one array of the parameter's dtype (`b` or `z`).
+    Momentum that is switched on later starts from :math:`b = g`, as in torch.
+
+    References
+    ----------
+    Polyak, "Some methods of speeding up the convergence of iteration methods", 1964.
+    Sutskever, Martens, Dahl & Hinton, "On the importance of initialization and momentum
+    in deep learning", ICML 2013.
+
+    Examples
+    --------
+    >>> import numpy as np, gradstep as gs
+    >>> w = np.array([1.0, 2.0])
+    >>> opt = gs.SGD(w, lr=0.25, momentum=0.5)
+    >>> opt.step(2 * w)
+    >>> w
+    array([0.5, 1. ])
+    >>> opt.lr = 0.125
+    >>> opt.step(2 * w)
+    >>> w
+    array([0.25, 0.5 ])
+    """
+
+    rules = ("sgd", "sgd_momentum", "sgd_nesterov", "sgd_velocity")
+
+    lr: float = real(1e-3)
+    momentum: float = real(0.0)
+    dampening: float = real(0.0, low=-math.inf)
+    weight_decay: float = real(0.0)
+    nesterov: bool = flag(False)
+    form: str = choice("buffer", "velocity")
+
+    def check_together(self, group: Mapping[str, Any]) -> None:
+        if group["nesterov"] and not group["momentum"] > 0:
+            raise ValueError("SGD: nesterov needs momentum > 0, got 0.0")
+        if group["dampening"] and (group["nesterov"] or group["form"] == "velocity"):
+            raise ValueError(
+                f"SGD: dampening must be 0 with nesterov or form='velocity', got "
+                f"{group['dampening']}"
+            )
+
+    def rule(self, group: Mapping[str, Any]) -> str:
+        if group["form"] == "velocity":
+            return "sgd_velocity"
+        if group["nesterov"]:
+            return "sgd_nesterov"
+        return "sgd_momentum" if group["momentum"] else "sgd"
+
+    def lookahead(self) -> Any:
+        r"""Return the points :math:`p + \mu z` at which to take the next gradient.
+
+        For ``form="velocity"`` with `nesterov`. The parameters are not touched.
+
+        Returns
+        -------
+        array, or list or dict of arrays
+            New arrays in the structure of the parameters; for groups, a list.
+
+        Raises
+        ------
+        ValueError
+            If a group is not ``form="velocity"`` with `nesterov`.
+
+        Examples
+        --------
+        >>> import numpy as np, gradstep as gs
+        >>> w = np.array([1.0])
+        >>> opt = gs.SGD(w, lr=0.25, momentum=0.5, nesterov=True, form="velocity")
+        >>> for _ in range(2):
+        ...     opt.step(2 * opt.lookahead())
+        >>> w
+        array([0.125])
+        """
+        ahead = []
+        for j, (group, found) in enumerate(zip(self._groups, self._bundles, strict=True)):
+            if group["form"] != "velocity" or not group["nesterov"]:
+                raise ValueError(
+                    "SGD.lookahead: needs form='velocity' and nesterov=True, got "
+                    f"form={group['form']!r}, nesterov={group['nesterov']}"
+                )
+            points = [
+                self._ahead(p, self._states[i]["z"], group["momentum"])
+                for i, p in zip(self._indices(j), found.arrays, strict=True)
+            ]
+            ahead.append(found.rebuilt(points))
+        return ahead[0] if self._bare else ahead
+
+    def _ahead(self, p: Any, z: Any, momentum: float) -> Any:
+        point = np.zeros_like(p, subok=False)
+        engine = _core.Engine("SGD.lookahead", (point,), ("",), (0,), 1, single=True)
+        engine.bind(0, _core.find("sgd_lookahead", DTYPE_WORDS[p.dtype]), (z,))
+        engine.set_group(0, (momentum,), 1.0)
+        engine.step(p)
+        return point

@@ -1,0 +1,83 @@
+"""How parameters are handed over, and gradients in the same structure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Array: TypeAlias = npt.NDArray[Any]
+Arrays: TypeAlias = Array | Iterable[Array] | Mapping[str, Array]
+Params: TypeAlias = Arrays | Iterable[Mapping[str, Any]]
+Grads: TypeAlias = Array | Iterable[Array | None] | Mapping[str, Array | None]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """The arrays of one group; `names` if they came in a mapping."""
+
+    arrays: tuple[Any, ...]
+    names: tuple[str, ...] | None
+    single: bool
+
+    def suffixes(self) -> tuple[str, ...]:
+        """How to index each array in what the user passed: '', '[3]' or "['w']"."""
+        if self.single:
+            return ("",)
+        keys: Iterable[object] = self.names or range(len(self.arrays))
+        return tuple(f"[{key!r}]" for key in keys)
+
+    def rebuilt(self, arrays: Sequence[Any]) -> Any:
+        """Return arrays, one for each of ours, in the structure that was passed."""
+        if self.single:
+            return arrays[0]
+        if self.names is not None:
+            return dict(zip(self.names, arrays, strict=True))
+        return list(arrays)
+
+    def flatten(self, where: str, grads: Any) -> list[Any]:
+        """Return gradients of this structure in the order of the arrays."""
+        if self.single:
+            return [grads]
+        if self.names is not None:
+            if not isinstance(grads, Mapping) or set(grads) != set(self.names):
+                raise KeyError(f"{where} must be a mapping of {', '.join(self.names)}")
+            return [grads[name] for name in self.names]
+        found = list(grads) if isinstance(grads, (list, tuple)) else None
+        if found is None or len(found) != len(self.arrays):
+            raise ValueError(f"{where} must be a list of {len(self.arrays)} arrays")
+        return found
+
+
+def bundle(owner: str, params: object) -> Bundle:
+    """Take an array, a mapping or an iterable of arrays apart."""
+    if isinstance(params, np.ndarray):
+        return Bundle((params,), None, True)
+    if isinstance(params, Mapping):
+        for name in params:
+            if not isinstance(name, str):
+                raise TypeError(f"{owner}: a parameter's name must be str, got {name!r}")
+        return Bundle(tuple(params.values()), tuple(params), False)
+    if isinstance(params, Iterable) and not isinstance(params, str):
+        return Bundle(tuple(params), None, False)
+    raise TypeError(
+        f"{owner}: params must be an array, a list or dict of arrays, or a list of "
+        f"groups, got {type(params).__name__}"
+    )
+
+
+def groups(owner: str, params: object) -> list[dict[str, Any]] | None:
+    """Return the parameter groups, or None if `params` is a plain structure."""
+    if isinstance(params, (np.ndarray, Mapping)) or not isinstance(params, Iterable):
+        return None
+    found: list[Any] = list(params)
+    if not any(isinstance(x, Mapping) for x in found):
+        return None
+    for j, group in enumerate(found):
+        if not isinstance(group, Mapping) or "params" not in group:
+            raise TypeError(
+                f"{owner}: params[{j}] must be a dict with the key 'params', as the "
+                f"other groups are, got {type(group).__name__}"
+            )
+    return [dict(group) for group in found]

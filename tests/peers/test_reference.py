@@ -1,0 +1,240 @@
+"""The reference agrees with torch.optim, with Lion's authors, and with itself."""
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+import reference
+
+SIZE = 97
+STEPS = 20
+
+# Far from neutral, or a term left out would hide below the tolerance.
+RANGES = {
+    "lr": (0.01, 0.1),
+    "weight_decay": (0.05, 0.5),
+    "momentum": (0.5, 0.95),
+    "dampening": (0.1, 0.6),
+    "beta1": (0.6, 0.95),
+    "beta2": (0.8, 0.999),
+    "eps": (1e-3, 1e-1),
+    "zero": (0.1, 1.0),
+}
+
+SGD, Adam, AdamW = (
+    partial(optimizer, foreach=False, fused=False)
+    for optimizer in (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW)
+)
+MOMENTUM = "lr momentum weight_decay"
+ADAPTIVE = "lr beta1 beta2 eps weight_decay"
+BUFFER = {"b": "momentum_buffer"}
+MOMENTS = {"m": "exp_avg", "v": "exp_avg_sq"}
+MAXIMUM = MOMENTS | {"vmax": "max_exp_avg_sq"}
+
+
+class Peer(NamedTuple):
+    """A rule's counterpart in torch.optim."""
+
+    optimizer: Callable[..., torch.optim.Optimizer]
+    hyper: str
+    states: dict[str, str]
+
+
+PEERS = {
+    "sgd": Peer(SGD, "lr weight_decay", {}),
+    "sgd_momentum": Peer(SGD, MOMENTUM + " dampening", BUFFER),
+    "sgd_nesterov": Peer(partial(SGD, nesterov=True), MOMENTUM, BUFFER),
+    "adam": Peer(Adam, ADAPTIVE, MOMENTS),
+    "adam_amsgrad": Peer(partial(Adam, amsgrad=True), ADAPTIVE, MAXIMUM),
+    "adamw": Peer(AdamW, ADAPTIVE, MOMENTS),
+    "adamw_amsgrad": Peer(partial(AdamW, amsgrad=True), ADAPTIVE, MAXIMUM),
+}
+
+
+@pytest.fixture(params=range(3))
+def rng(request: pytest.FixtureRequest) -> np.random.Generator:
+    return np.random.default_rng(request.param)
+
+
+def draw_hyper(rng: np.random.Generator, names: str) -> dict[str, float]:
+    return {name: rng.uniform(*RANGES[name]) for name in names.split()}
+
+
+def draw_gradient(rng: np.random.Generator) -> NDArray[np.float64]:
+    # Of a size that varies between steps, or AMSGrad's maximum would seldom matter.
+    return 10 ** rng.uniform(-2, 1) * rng.standard_normal(SIZE)
+
+
+def build_optimizer(
+    peer: Peer, theta: torch.Tensor, hyper: dict[str, float]
+) -> torch.optim.Optimizer:
+    options: dict[str, Any] = dict(hyper)
+    if "beta1" in options:
+        options["betas"] = (options.pop("beta1"), options.pop("beta2"))
+    return peer.optimizer([theta], **options)
+
+
+def assert_close(actual: Any, expected: Any) -> None:
+    # Relative to the whole array: cancellation leaves single elements no such accuracy.
+    np.testing.assert_allclose(
+        actual,
+        expected,
+        rtol=0,
+        atol=1e-12 * np.max(np.abs(expected)),
+        equal_nan=False,
+        strict=True,
+    )
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_rule_equals_torch(name: str, rng: np.random.Generator) -> None:
+    peer = PEERS[name]
+    hyper = draw_hyper(rng, peer.hyper)
+    p = rng.standard_normal(SIZE)
+    theta = torch.from_numpy(p.copy())
+    optimizer = build_optimizer(peer, theta, hyper)
+    # The first step has to ignore the momentum buffer; all other states start at zero.
+    start = np.nan if peer.states == BUFFER else 0.0
+    ours = {"p": p} | {state: np.full(SIZE, start) for state in peer.states}
+
+    for t in range(1, STEPS + 1):
+        g = draw_gradient(rng)
+        # A schedule tells apart the forms which keep lr inside and outside a state.
+        hyper["lr"] = optimizer.param_groups[0]["lr"] = rng.uniform(*RANGES["lr"])
+        theta.grad = torch.from_numpy(g)
+        optimizer.step()
+        ours = reference.RULES[name](t=t, g=g, **ours, **hyper)
+
+        theirs = {s: optimizer.state[theta][key] for s, key in peer.states.items()}
+        assert ours.keys() == {"p", *theirs}
+        assert_close(ours["p"], theta.numpy())
+        for state, value in theirs.items():
+            assert_close(ours[state], value.numpy())
+
+
+def test_velocity_is_momentum_scaled_by_constant_lr(rng: np.random.Generator) -> None:
+    hyper = draw_hyper(rng, MOMENTUM)
+    p = rng.standard_normal(SIZE)
+    polyak: reference.Step = {"p": p, "b": np.full(SIZE, np.nan)}
+    velocity: reference.Step = {"p": p, "z": np.zeros(SIZE)}
+
+    for t in range(1, STEPS + 1):
+        g = draw_gradient(rng)
+        polyak = reference.sgd_momentum(t=t, g=g, **polyak, **hyper, dampening=0.0)
+        velocity = reference.sgd_velocity(t=t, g=g, **velocity, **hyper)
+
+        assert_close(velocity["p"], polyak["p"])
+        assert_close(velocity["z"], -hyper["lr"] * polyak["b"])
+
+
+def test_torch_nesterov_iterates_are_lookahead_points(
+    rng: np.random.Generator,
+) -> None:
+    # The gradient has to depend on the point, or looking ahead would change nothing.
+    root = rng.standard_normal((SIZE, SIZE)) / np.sqrt(SIZE)
+    hessian = root @ root.T
+    hyper = draw_hyper(rng, MOMENTUM) | {"weight_decay": 0.0}
+    momentum = hyper["momentum"]
+    w = rng.standard_normal(SIZE)
+    phi = torch.from_numpy(w.copy())
+    optimizer = build_optimizer(PEERS["sgd_nesterov"], phi, hyper)
+    base: reference.Step = {"p": w, "z": np.zeros(SIZE)}
+    unwritten = np.full(SIZE, np.nan)
+
+    def look_ahead(t: int) -> Any:
+        ahead = reference.sgd_lookahead(
+            t=t, p=unwritten, g=base["p"], z=base["z"], momentum=momentum
+        )
+        assert ahead.keys() == {"p", "z"}
+        np.testing.assert_array_equal(ahead["z"], base["z"])
+        return ahead["p"]
+
+    for t in range(1, STEPS + 1):
+        phi.grad = torch.from_numpy(hessian @ phi.numpy())
+        optimizer.step()
+        g = hessian @ look_ahead(t)
+        base = reference.sgd_velocity(t=t, g=g, **base, **hyper)
+
+        assert_close(look_ahead(t), phi.numpy())
+
+
+def scalar_lion(
+    w: float,
+    m: float,
+    g: float,
+    *,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    weight_decay: float,
+) -> tuple[float, float]:
+    """One element of google/automl's lion/lion_pytorch.py, as torch has no Lion."""
+    w *= 1 - lr * weight_decay
+    update = m * beta1 + g * (1 - beta1)
+    w -= lr * ((update > 0) - (update < 0))
+    return w, m * beta2 + g * (1 - beta2)
+
+
+def test_lion_equals_its_authors_code(rng: np.random.Generator) -> None:
+    hyper = draw_hyper(rng, "lr beta1 beta2 weight_decay")
+    ours: reference.Step = {"p": rng.standard_normal(SIZE), "m": np.zeros(SIZE)}
+    theirs = list(zip(ours["p"].tolist(), ours["m"].tolist(), strict=True))
+
+    for t in range(1, STEPS + 1):
+        g = draw_gradient(rng)
+        g[0] = 0.0  # sign(0) has to be 0
+        ours = reference.lion(t=t, g=g, **ours, **hyper)
+        theirs = [
+            scalar_lion(w, m, g_i, **hyper)
+            for (w, m), g_i in zip(theirs, g.tolist(), strict=True)
+        ]
+
+        assert ours.keys() == {"p", "m"}
+        p, m = np.transpose(theirs)
+        assert_close(ours["p"], p)
+        assert_close(ours["m"], m)
+
+
+@pytest.mark.parametrize(
+    ("name", "arrays"),
+    [
+        ("traffic", "p"),
+        ("traffic_state1", "pa"),
+        ("traffic_state2", "pab"),
+        ("traffic_state3", "pabc"),
+        ("traffic_state4", "pabcd"),
+    ],
+)
+def test_traffic_reaches_every_array(
+    name: str, arrays: str, rng: np.random.Generator
+) -> None:
+    hyper = draw_hyper(rng, "zero")
+    g = draw_gradient(rng)
+    before = {array: rng.standard_normal(SIZE) for array in arrays}
+    after = reference.RULES[name](t=1, g=g, **before, **hyper)
+
+    assert after.keys() == before.keys()
+    for array in arrays:
+        assert_close(after[array] - before[array], hyper["zero"] * g)
+
+
+@pytest.mark.parametrize("name", reference.RULES)
+def test_rule_is_pure(name: str, rng: np.random.Generator) -> None:
+    rule = reference.RULES[name]
+    names = list(inspect.signature(rule).parameters)
+    hyper = draw_hyper(rng, " ".join(name for name in names if name in RANGES))
+    states = [name for name in names if name not in {"t", "g", *hyper}]
+    # Not negative, as one of them may be a second moment.
+    arrays = {name: rng.random(SIZE) for name in ["g", *states]}
+    for array in arrays.values():
+        array.setflags(write=False)
+
+    for t in (1, 2):
+        after = rule(t=t, **arrays, **hyper)
+        assert after.keys() == set(states)
