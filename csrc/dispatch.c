@@ -1,6 +1,7 @@
-/* dispatch.c: CPU level -> table. A level is asked for whole: a CPU that has AVX-512F but
- * not all of x86-64-v4 (or whose operating system does not save the registers) must not
- * be given v4 code. isa.def is made by meson.build from the list of levels, best first. */
+/* dispatch.c: CPU level -> table. A level is asked for whole: a CPU that has AVX-512F
+ * but not all of x86-64-v4 (or whose operating system does not save the registers) must
+ * not be given v4 code. isa.def is made by meson.build from the list of levels, best
+ * first. */
 #include "dispatch.h"
 
 #include <stdbool.h>

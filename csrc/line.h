@@ -9,7 +9,8 @@ enum { GS_LINE = 64 }; /* bytes of a cache line, and of the widest vector */
 
 /* The first index in [begin, end] whose element stands on a cache line, given the
  * address of element `begin`; `begin` itself if no element ever will. */
-static inline size_t gs_line_start(const void *at, size_t size, size_t begin, size_t end)
+static inline size_t gs_line_start(const void *at, size_t size, size_t begin,
+                                   size_t end)
 {
     const size_t past = (uintptr_t)at % GS_LINE;
     if (past % size != 0)

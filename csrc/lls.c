@@ -1,4 +1,4 @@
-/* lls.c: the loop of lls.h for both arithmetic types and one CPU level (see kernels.c). */
+/* lls.c: the loop of lls.h for both arithmetic types, for one CPU level, as kernels.c. */
 #include "lls.h"
 
 enum { LANES = 16 };

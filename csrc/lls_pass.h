@@ -1,7 +1,7 @@
 /* lls_pass.h: the fused row pass in one arithmetic type; included by lls.c with T.
  *
- * Sums are float64 over 16 lanes and a fixed tree, element j always in lane j mod 16, so
- * the bits do not depend on the width of the machine's vectors. */
+ * Sums are float64 over 16 lanes and a fixed tree, element j always in lane j mod 16,
+ * so the bits do not depend on the width of the machine's vectors. */
 
 static double K(dot)(const T *restrict x, const T *restrict w, size_t L)
 {

@@ -8,7 +8,7 @@
 
 bool gs_plan_init(gs_plan *plan, size_t tensors, size_t groups)
 {
-    /* One element more than asked: calloc(0) may be NULL, and that means failure here. */
+    /* One element more than asked: calloc(0) may be NULL, which means failure here. */
     *plan = (gs_plan){
         .tensor = calloc(tensors + 1, sizeof *plan->tensor),
         .tensors = tensors,
@@ -36,7 +36,8 @@ void gs_plan_free(gs_plan *plan)
 /* Tensors of one group mostly share rule, dtype and t, and so their coefficients. */
 static bool same_coef(const gs_tensor *a, const gs_tensor *b)
 {
-    return a->segment.kernel == b->segment.kernel && a->group == b->group && a->t == b->t;
+    return a->segment.kernel == b->segment.kernel && a->group == b->group &&
+           a->t == b->t;
 }
 
 static size_t prepare(gs_plan *plan)

@@ -25,9 +25,8 @@ enum { RULE_STATE(INDEX) K(states) };
 #define SLICE(name) , (T *)s->state[K(at_##name)] + from
 static void K(range)(const gs_segment *s, size_t from, size_t to)
 {
-    K(loop)
-    (to - from, (P *)s->p + from, (const G *)s->g + from, (T)s->grad_scale,
-     s->coef RULE_STATE(SLICE));
+    K(loop)(to - from, (P *)s->p + from, (const G *)s->g + from, (T)s->grad_scale,
+            s->coef RULE_STATE(SLICE));
 }
 #undef SLICE
 

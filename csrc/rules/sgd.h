@@ -1,5 +1,5 @@
-/* Gradient descent without memory. Robbins & Monro, "A stochastic approximation method",
- * 1951; Cauchy, 1847.
+/* Gradient descent without memory. Robbins & Monro, "A stochastic approximation
+ * method", 1951; Cauchy, 1847.
  *     g <- g + weight_decay p
  *     p <- p - lr g
  * Differs from torch.optim.SGD(momentum=0) only in rounding. */

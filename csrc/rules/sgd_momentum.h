@@ -2,7 +2,7 @@
  *     g <- g + weight_decay p
  *     b <- momentum b + (1 - dampening) g                            (b = g at t = 1)
  *     p <- p - lr b                                                  (sgd_momentum)
- *     p <- p - lr (g + momentum b), dampening = 0     (sgd_nesterov, see sgd_nesterov.h)
+ * p <- p - lr (g + momentum b), dampening = 0     (sgd_nesterov, see sgd_nesterov.h)
  * Polyak, "Some methods of speeding up the convergence of iteration methods", 1964.
  * Differs from torch.optim.SGD only in rounding. */
 #ifndef NESTEROV

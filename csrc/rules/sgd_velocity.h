@@ -1,11 +1,12 @@
-/* Gradient descent with a velocity, in which every gradient keeps the lr of its own step.
+/* Gradient descent with a velocity, in which every gradient keeps the lr of its own
+ * step.
  *     g <- g + weight_decay p
  *     z <- momentum z - lr g
  *     p <- p + z
- * Sutskever, Martens, Dahl & Hinton, "On the importance of initialization and momentum in
- * deep learning", ICML 2013, equations 1 and 2. With g taken at p + momentum z
- * (sgd_lookahead.h) it is Nesterov's method, equations 3 and 4.
- * Equals sgd_momentum with z = -lr b while lr is constant and dampening is 0. */
+ * Sutskever, Martens, Dahl & Hinton, "On the importance of initialization and momentum
+ * in deep learning", ICML 2013, equations 1 and 2. With g taken at p + momentum z
+ * (sgd_lookahead.h) it is Nesterov's method, equations 3 and 4. Equals sgd_momentum
+ * with z = -lr b while lr is constant and dampening is 0. */
 #define RULE sgd_velocity
 #define RULE_HYPER(X) X(lr) X(momentum) X(weight_decay)
 #define RULE_STATE(X) X(z)

@@ -1,5 +1,7 @@
 """Optimizer steps on arrays, at memory speed, with the same bits on every machine."""
 
+from pathlib import Path
+
 from gradstep._build import build_config
 from gradstep._core import isa
 from gradstep.memory import empty, zeros
@@ -8,6 +10,19 @@ from gradstep.optimizers import SGD, Adam, AdamW, Lion
 from gradstep.threads import get_num_threads, set_num_threads
 
 __version__ = build_config()["version"]
+
+
+def get_include() -> str:
+    """Return the folder of the C headers, for Cython code that cimports gradstep.
+
+    Examples
+    --------
+    >>> import gradstep as gs, os
+    >>> sorted(os.listdir(gs.get_include()))
+    ['kernel.h', 'lls.h', 'plan.h']
+    """
+    return str(Path(__file__).parent / "include")
+
 
 __all__ = [
     "OPTIMIZERS",
@@ -18,6 +33,7 @@ __all__ = [
     "Optimizer",
     "build_config",
     "empty",
+    "get_include",
     "get_num_threads",
     "isa",
     "set_num_threads",

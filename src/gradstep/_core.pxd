@@ -2,6 +2,9 @@
 from libc.stdint cimport int64_t, uintptr_t
 
 
+ctypedef const char *text
+
+
 cdef extern from "kernel.h" nogil:
     enum:
         GS_MAX_HYPER
@@ -17,8 +20,8 @@ cdef extern from "kernel.h" nogil:
     ctypedef struct gs_kernel:
         const char *rule
         const char *dtype
-        const char **hyper
-        const char **state
+        const text *hyper
+        const text *state
         size_t param_size
         size_t state_size
 

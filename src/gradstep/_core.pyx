@@ -16,6 +16,8 @@ import os
 
 import numpy as np
 
+from gradstep import checks
+
 cnp.import_array()
 
 
@@ -27,7 +29,7 @@ cdef extern from "plan.h" nogil:
     void gs_plan_leave(gs_plan *plan)
 
 cdef extern from "dispatch.h" nogil:
-    const char **gs_isa_names
+    const text *gs_isa_names
     const gs_table *gs_dispatch(const char *cap)
     const gs_kernel *gs_find(const gs_table *table, const char *rule, const char *dtype)
 
@@ -59,7 +61,7 @@ cdef void plan_step(gs_plan *plan) noexcept nogil:
     gs_plan_step(plan)
 
 
-cdef tuple strings(const char **p):
+cdef tuple strings(const text *p):
     cdef list out = []
     while p[0] != NULL:
         out.append(p[0].decode())
@@ -80,8 +82,12 @@ def choose(cap):
             f"GRADSTEP_ISA must be one of {', '.join(levels())}, got {cap!r}; "
             "unset it to use the best that this CPU has"
         )
-    cdef bytes name = b"" if cap is None else cap.encode()
-    chosen = gs_dispatch(NULL if cap is None else <const char *>name)
+    cdef bytes name
+    if cap is None:
+        chosen = gs_dispatch(NULL)
+    else:
+        name = cap.encode()
+        chosen = gs_dispatch(name)
     if chosen == NULL:
         raise ImportError(f"this CPU has none of the levels {', '.join(levels())}")
 
@@ -120,7 +126,7 @@ cdef Kernel wrap(const gs_kernel *ptr):
 
 def kernels():
     """All kernels of this build."""
-    cdef const gs_kernel **k = chosen.kernel
+    cdef const gs_kernel **k = <const gs_kernel **>chosen.kernel
     cdef list out = []
     while k[0] != NULL:
         out.append(wrap(k[0]))
@@ -176,7 +182,7 @@ def allocate(shape, dtype, bint zeroed, cnp.ndarray like=None):
 # ---- an optimizer's arrays -----------------------------------------------------------
 
 cdef inline bint fits(cnp.ndarray p, cnp.ndarray g) noexcept:
-    """Same element type in native order, same shape, same order of elements, no gaps."""
+    """Same native element type, same shape, same order of elements, no gaps."""
     return (
         cnp.PyArray_TYPE(g) == cnp.PyArray_TYPE(p)
         and cnp.PyArray_ISNOTSWAPPED(g)
@@ -191,17 +197,6 @@ cdef inline bint fits(cnp.ndarray p, cnp.ndarray g) noexcept:
             or (cnp.PyArray_IS_F_CONTIGUOUS(p) and cnp.PyArray_IS_F_CONTIGUOUS(g))
         )
     )
-
-
-def _is_plain(a):
-    """A NumPy array whose memory is all that there is to it (a mask is more)."""
-    return isinstance(a, np.ndarray) and not isinstance(a, np.ma.MaskedArray)
-
-
-def _kind(a):
-    kind = type(a)
-    where = "" if kind.__module__ == "builtins" else kind.__module__ + "."
-    return where + kind.__qualname__
 
 
 cdef class Engine:
@@ -226,7 +221,7 @@ cdef class Engine:
         cdef gs_tensor *x
         cdef cnp.ndarray p
         for i, array in enumerate(arrays):
-            self._check_parameter(array, i)
+            checks.parameter(self.owner, suffixes[i], array)
             p = array
             x = self.plan.tensor + <size_t>i
             x.group = group_of[i]
@@ -240,24 +235,6 @@ cdef class Engine:
         gs_plan_free(&self.plan)
         free(self.low)
         free(self.high)
-
-    def _check_parameter(self, a, i):
-        name = f"{self.owner}: params{self.suffixes[i]}"
-        if not _is_plain(a):
-            raise TypeError(f"{name} must be a numpy.ndarray, got {_kind(a)}")
-        if not a.dtype.isnative:
-            raise TypeError(
-                f"{name} has byte order {a.dtype.str!r}; convert it with "
-                "a.astype(a.dtype.newbyteorder('='))"
-            )
-        if not a.flags.writeable:
-            raise ValueError(f"{name} is read-only; pass a writable array or a.copy()")
-        if not a.flags.forc:
-            raise ValueError(
-                f"{name} has gaps or permuted axes (shape {a.shape}, strides "
-                f"{a.strides}); pass a C- or Fortran-contiguous array, such as "
-                "np.ascontiguousarray(a), and copy the result back"
-            )
 
     def _index_ranges(self):
         """The address ranges that steps write to, sorted, to be searched by `take`."""
@@ -333,7 +310,7 @@ cdef class Engine:
 
     def watch(self, list groups, tuple fields, on_change):
         """Before each step, call on_change(j) if groups[j] has other values in `fields`
-        than at the last step. Values are compared by identity: they must be immutable."""
+        than at the last step. They are compared by identity, so must be immutable."""
         self.groups = groups
         self.fields = fields
         self.on_change = on_change
@@ -396,41 +373,10 @@ cdef class Engine:
                 raise TypeError(f"{self.owner}.step: grads is None; pass an array")
             return self.take_one(0, grads)
         n = len(self.arrays)
-        given = self._ordered(grads)
+        given = checks.ordered(self.owner, self.names, n, grads)
         for i in range(n):
             held.append(self.take_one(i, given[i]))
         return held
-
-    def _ordered(self, grads):
-        """The gradients as a tuple, in the order of the arrays."""
-        if self.names is None:
-            if isinstance(grads, np.ndarray) or not hasattr(grads, "__iter__"):
-                raise TypeError(
-                    f"{self.owner}.step: grads must be a sequence of "
-                    f"{len(self.arrays)} arrays, as params was, got {_kind(grads)}"
-                )
-            given = tuple(grads)
-            if len(given) != len(self.arrays):
-                raise ValueError(
-                    f"{self.owner}.step: got {len(given)} gradients for "
-                    f"{len(self.arrays)} parameters; pass None for one that has none"
-                )
-            return given
-        if not hasattr(grads, "keys"):
-            raise TypeError(
-                f"{self.owner}.step: grads must be a mapping from name to array, as "
-                f"params was, got {_kind(grads)}"
-            )
-        for name in grads:
-            if name not in self.names:
-                raise KeyError(f"{self.owner}.step: grads has {name!r}, params has not")
-        for name in self.names:
-            if name not in grads:
-                raise KeyError(
-                    f"{self.owner}.step: grads lacks {name!r}; pass None for a "
-                    "parameter that has no gradient"
-                )
-        return tuple([grads[name] for name in self.names])
 
     cdef object take_one(self, size_t i, g):
         cdef gs_tensor *x = self.plan.tensor + i
@@ -444,11 +390,11 @@ cdef class Engine:
             and cnp.PyArray_ISWRITEABLE(p)
         ):
             raise ValueError(
-                f"{self.owner}.step: params{self.suffixes[i]} was resized, moved or made "
-                "read-only since the optimizer was built; build a new one"
+                f"{self.owner}.step: params{self.suffixes[i]} was resized, moved or "
+                "made read-only since the optimizer was built; build a new one"
             )
         if not (cnp.PyArray_CheckExact(g) and fits(p, <cnp.ndarray>g)):
-            g = self._convert(i, g)
+            g = checks.gradient(self.owner, self.suffixes[i], self.arrays[i], g)
         a = g
         cdef const void *at = cnp.PyArray_DATA(a)
         # The same array as last time was found to overlap nothing.
@@ -457,24 +403,6 @@ cdef class Engine:
             x.segment.g = at
             x.moving = True
         return g
-
-    def _convert(self, size_t i, g):
-        """The gradient as an exact array in the parameter's order, or an exception."""
-        p = self.arrays[i]
-        name = f"{self.owner}.step: grads{self.suffixes[i]}"
-        if isinstance(g, np.generic):
-            g = np.asarray(g)  # NumPy makes scalars of 0-d results
-        if not _is_plain(g):
-            raise TypeError(f"{name} must be a numpy.ndarray or None, got {_kind(g)}")
-        if g.dtype != p.dtype:
-            raise TypeError(
-                f"{name} has dtype {g.dtype}, its parameter {p.dtype}; pass "
-                f"g.astype({p.dtype.name!r})"
-            )
-        if g.shape != p.shape:
-            raise ValueError(f"{name} has shape {g.shape}, its parameter {p.shape}")
-        order = "C" if p.flags.c_contiguous else "F"
-        return np.array(g, dtype=p.dtype, order=order, subok=False, copy=None)
 
     def _check_overlap(self, size_t i, uintptr_t at, size_t bytes):
         """A written range must not be read as a gradient in the same step."""

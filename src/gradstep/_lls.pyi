@@ -7,7 +7,7 @@ def run(
     y: Array,
     w: Array,
     g: Array,
-    sum: Array,
+    total: Array,
     rows: Array,
     batch: int,
     mean: bool,

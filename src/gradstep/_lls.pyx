@@ -20,14 +20,14 @@ def run(
     cnp.ndarray y,
     cnp.ndarray w,
     cnp.ndarray g,
-    double[::1] sum,
+    double[::1] total,
     const int64_t[::1] rows,
     size_t batch,
     bint mean,
 ):
     """One update of w for every `batch` of the rows, by the engine's only array.
 
-    X is (N, L), y (N, K), w and g (K, L), all C-ordered and of one type, sum of size
+    X is (N, L), y (N, K), w and g (K, L), all C-ordered and of one type, total of size
     K L and zero; rows are valid. `gradstep.lls` sees to all that.
     """
     cdef gs_lls p
@@ -39,7 +39,7 @@ def run(
     p.K = cnp.PyArray_DIM(w, 0)
     p.w = cnp.PyArray_DATA(w)
     p.g = cnp.PyArray_DATA(g)
-    p.sum = &sum[0] if sum.shape[0] else NULL
+    p.sum = &total[0] if total.shape[0] else NULL
     p.mean = mean
     p.step = step
     p.argument = &engine.plan

@@ -13,7 +13,7 @@ numbers that the C rule reads by name.
 import math
 import numbers
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 
@@ -32,6 +32,7 @@ class Option(ABC):
     """
 
     default: Any
+    _name: str = field(init=False, repr=False, compare=False)
 
     @abstractmethod
     def check(self, owner: str, name: str, value: object) -> Any:
@@ -48,7 +49,7 @@ class Option(ABC):
     def __get__(self, optimizer: HasGroups | None, owner: type) -> Any:
         if optimizer is None:
             return self
-        name: str = getattr(self, "_name")
+        name: str = self._name
         first, *rest = (group[name] for group in optimizer.param_groups)
         if any(value != first for value in rest):
             raise AttributeError(
@@ -58,7 +59,7 @@ class Option(ABC):
         return first
 
     def __set__(self, optimizer: HasGroups, value: object) -> None:
-        name: str = getattr(self, "_name")
+        name: str = self._name
         checked = self.check(type(optimizer).__name__, name, value)
         for group in optimizer.param_groups:
             group[name] = checked
@@ -83,9 +84,13 @@ class Real(Option):
             kind = type(value).__name__
             raise TypeError(f"{owner}: {name} must be a real number, got {kind}")
         x = float(value)
-        inside = self.low <= x < self.high if self.open_high else self.low <= x <= self.high
+        inside = (
+            self.low <= x < self.high if self.open_high else self.low <= x <= self.high
+        )
         if not inside or math.isinf(x):
-            raise ValueError(f"{owner}: {name} must be in {self._interval()}, got {x!r}")
+            raise ValueError(
+                f"{owner}: {name} must be in {self._interval()}, got {x!r}"
+            )
         return x
 
     def check(self, owner: str, name: str, value: object) -> Any:
@@ -119,7 +124,11 @@ class Choice(Option):
 
 
 def real(
-    default: float, *, low: float = 0.0, high: float = math.inf, below: float | None = None
+    default: float,
+    *,
+    low: float = 0.0,
+    high: float = math.inf,
+    below: float | None = None,
 ) -> Any:
     """Declare a number in [low, high], or in [low, below)."""
     return _interval(default, low, high, below, None)

@@ -1,6 +1,6 @@
-"""Linear least squares: the exact solution, and training by mini-batches.
+r"""Linear least squares: the exact solution, and training by mini-batches.
 
-The problem is :math:`\\min_W \\lVert X W - Y \\rVert^2` with X of shape (N, L) and Y of
+The problem is :math:`\min_W \lVert X W - Y \rVert^2` with X of shape (N, L) and Y of
 shape (N,) or (N, K).
 """
 
@@ -33,7 +33,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Fit:
-    """What `fit` returns: coefficients, numbers of updates and epochs, the optimizer."""
+    """What `fit` returns."""
 
     coef: Array
     updates: int
@@ -72,7 +72,7 @@ def solve(X: npt.ArrayLike, y: npt.ArrayLike) -> Array:
     >>> lls.solve([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]], [1.0, 3.0, 5.0]).round(12)
     array([1., 2.])
     """
-    import scipy.linalg
+    import scipy.linalg  # noqa: PLC0415  # heavy, and only needed here
 
     Xa, ya = _problem("solve", X, y)
     return np.asarray(scipy.linalg.lstsq(Xa, ya)[0])
@@ -136,9 +136,9 @@ def fit(
 
     Notes
     -----
-    Residuals and gradients are summed in float64 in a fixed order, so the result has the
-    same bits on every CPU. Each row is read once per epoch. The loop runs in C without
-    the GIL; Ctrl-C ends it between two updates.
+    Residuals and gradients are summed in float64 in a fixed order, so the result has
+    the same bits on every CPU. Each row is read once per epoch. The loop runs in C
+    without the GIL; Ctrl-C ends it between two updates.
 
     Examples
     --------
@@ -154,19 +154,22 @@ def fit(
     Xa, ya = _problem("fit", X, y)
     loop = _Loop(Xa, ya, coef0, optimizer, _whole("batch_size", batch_size, 1))
     loop.mean = _reduction(reduction)
-    every = None if callback_every is None else _whole("callback_every", callback_every, 1)
+    every = (
+        None if callback_every is None else _whole("callback_every", callback_every, 1)
+    )
     epochs = _whole("epochs", epochs, 0)
-    in_order = np.arange(len(Xa)) if order is None else None
+    rows: Array = np.arange(len(Xa) if order is None else 0)
     for epoch in range(epochs):
-        rows = in_order if order is None else _rows(order(epoch), len(Xa))
+        if order is not None:
+            rows = _rows(order(epoch), len(Xa))
         for part in _parts(rows, loop.batch_size, every if callback else None):
             loop.run(part)
             if callback and callback(Progress(epoch, loop.updates, loop.coef.copy())):
                 return Fit(loop.coef, loop.updates, epoch + 1, loop.optimizer)
         if not np.isfinite(loop.coef).all():
             raise FloatingPointError(
-                f"fit: coef is not finite after epoch {epoch} ({loop.updates} updates); "
-                "lower lr, or look for NaN and infinity in X and y"
+                f"fit: coef is not finite after epoch {epoch} ({loop.updates} "
+                "updates); lower lr, or look for NaN and infinity in X and y"
             )
     return Fit(loop.coef, loop.updates, epochs, loop.optimizer)
 
@@ -216,7 +219,7 @@ class _Loop:
         for at in range(0, len(rows), at_once):
             part = rows[at : at + at_once]
             _lls.run(
-                self.optimizer._engine,  # noqa: SLF001: the loop steps without Python
+                self.optimizer.engine,
                 *(self.X, self.y, self._w, self._g, self._sum, part, size, self.mean),
             )
             self.updates += -(-len(part) // size)
@@ -229,7 +232,7 @@ def _parts(rows: Array, batch_size: int, every: int | None) -> list[Array]:
 
 
 def _problem(who: str, X: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Array, Array]:
-    """X and y as C-ordered arrays of one floating-point type, copied only if need be."""
+    """Return X and y as C-ordered arrays of one type, copied only if need be."""
     Xa, ya = np.asarray(X), np.asarray(y)
     for name, a, dims in (("X", Xa, (2,)), ("y", ya, (1, 2))):
         if a.dtype.kind not in "fiub":
@@ -240,7 +243,7 @@ def _problem(who: str, X: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Array, Array
     if len(Xa) != len(ya):
         raise ValueError(f"{who}: X has {len(Xa)} rows, y has {len(ya)}")
     dtype = np.float32 if Xa.dtype == np.float32 else np.float64
-    return np.require(Xa, dtype, "CA"), np.require(ya, dtype, "CA")
+    return np.require(Xa, dtype, ["C", "A"]), np.require(ya, dtype, ["C", "A"])
 
 
 def _rows(rows: npt.ArrayLike, n: int) -> Array:
@@ -250,7 +253,7 @@ def _rows(rows: npt.ArrayLike, n: int) -> Array:
             f"fit: order must return a 1-d array of integers, got {a.dtype} of shape "
             f"{a.shape}"
         )
-    if a.size and not (0 <= a.min() and a.max() < n):
+    if a.size and not (a.min() >= 0 and a.max() < n):
         raise ValueError(
             f"fit: order must return rows in [0, {n}), got {a.min()} to {a.max()}"
         )

@@ -1,72 +1,33 @@
-"""What all optimizers share: parameters, groups, state, the step, saving and loading."""
+"""What all optimizers share: parameters, groups, state, steps, saving and loading."""
 
-import difflib
-import inspect
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gradstep import _core
-from gradstep.hyper import Option, choice, flag, pair, real
+from gradstep.declared import OPTIMIZERS, Declared, hyper_names, positional
+from gradstep.hyper import flag
 from gradstep.state import matched, read_state
 from gradstep.structure import Bundle, Grads, Params, bundle, groups
+
+__all__ = ["DTYPE_WORDS", "OPTIMIZERS", "Optimizer"]
 
 # The words by which C calls the types of parameters.
 DTYPE_WORDS = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
 
-OPTIMIZERS: dict[str, "type[Optimizer]"] = {}
-"""Every optimizer class by its name."""
 
-
-def _positional(*, kw_only: bool = False) -> Any:
-    """Tell type checkers that a field is the constructor's positional argument."""
-    return kw_only
-
-
-@dataclass_transform(
-    kw_only_default=True, field_specifiers=(real, pair, flag, choice, _positional)
-)
-class _Declares:
-    """Attributes of subclasses are keyword arguments of their constructors."""
-
-
-class Optimizer(_Declares):
-    """Base of all optimizers; see a subclass for how to use one.
-
-    A subclass names its C rules in `rules` and declares its options as attributes
-    (see `gradstep.hyper`); the import fails if an option is missing that a rule reads,
-    or is left over that none does.
-    """
-
-    rules: ClassVar[tuple[str, ...]] = ()
-    options: ClassVar[dict[str, Option]] = {}
+class Optimizer(Declared):
+    """Base of all optimizers; see a subclass for how to use one."""
 
     if TYPE_CHECKING:
-        params: Params = _positional()
+        params: Params = positional()
     maximize: bool = flag(False)
-
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        own = {k: v for k, v in vars(cls).items() if isinstance(v, Option)}
-        options = {**cls.options, **own}
-        options["maximize"] = options.pop("maximize", Optimizer.maximize)  # the last
-        cls.options = options
-        if cls.rules:
-            _check_names(cls)
-            OPTIMIZERS[cls.__name__] = cls
-        keywords = [
-            inspect.Parameter(k, inspect.Parameter.KEYWORD_ONLY, default=v.default)
-            for k, v in cls.options.items()
-        ]
-        first = inspect.Parameter("params", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        cls.__signature__ = inspect.Signature([first, *keywords])  # type: ignore[attr-defined]
+    _engine: _core.Engine
 
     def __init__(self, params: Params, **options: Any) -> None:
         self._owner = type(self).__name__
-        self._defaults = self._checked(
-            {**{k: v.default for k, v in self.options.items()}, **options}
-        )
+        self._defaults = self.checked(options)
         given = groups(self._owner, params)
         self._bare = given is None
         self._groups: list[dict[str, Any]] = []
@@ -75,16 +36,6 @@ class Optimizer(_Declares):
             self._append(group)
         self._states: list[dict[str, Any]] = [{} for _ in self._arrays()]
         self._assemble([0] * len(self._states))
-
-    # -- for subclasses
-
-    def rule(self, group: Mapping[str, Any]) -> str:
-        """Return which of `rules` steps a group with these options."""
-        del group
-        return self.rules[0]
-
-    def check_together(self, group: Mapping[str, Any]) -> None:
-        """Raise if options, each valid, do not go together."""
 
     # -- groups
 
@@ -118,28 +69,12 @@ class Optimizer(_Declares):
     def _append(self, group: Mapping[str, Any]) -> None:
         found = bundle(self._owner, group["params"])
         options = {k: v for k, v in group.items() if k != "params"}
-        checked = self._checked({**self._defaults, **options})
+        checked = self.checked({**self._defaults, **options})
         entry = {"params": found.arrays, **checked}
         if found.names is not None:
             entry["param_names"] = found.names
         self._groups.append(entry)
         self._bundles.append(found)
-
-    def _checked(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        for name in values:
-            if name not in self.options:
-                near = difflib.get_close_matches(name, self.options, 1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise TypeError(
-                    f"{self._owner}: unknown hyperparameter {name!r}{hint} It has "
-                    f"{', '.join(self.options)}"
-                )
-        checked = {
-            name: option.check(self._owner, name, values[name])
-            for name, option in self.options.items()
-        }
-        self.check_together(checked)
-        return checked
 
     # -- arrays, kernels and states
 
@@ -183,7 +118,7 @@ class Optimizer(_Declares):
     def _kernel(self, rule: str, i: int) -> _core.Kernel:
         dtype = self._arrays()[i].dtype
         if dtype not in DTYPE_WORDS:
-            known = ", ".join(d.name for d in DTYPE_WORDS)
+            known = ", ".join(map(str, DTYPE_WORDS))
             raise TypeError(
                 f"{self._owner}: params{self._suffixes[i]} has dtype {dtype}, expected "
                 f"one of {known}; pass a.astype('float64')"
@@ -201,20 +136,18 @@ class Optimizer(_Declares):
         for name in self.options:
             if name not in group:
                 raise KeyError(f"{self._owner}: param_groups[{j}] has lost {name!r}")
-        checked = self._checked({name: group[name] for name in self.options})
+        checked = self.checked({name: group[name] for name in self.options})
         self._bind(j, self.rule(checked))
         group.update(checked)
-        numbers: dict[str, float] = {}
-        for name, option in self.options.items():
-            numbers |= option.numbers(name, checked[name])
-        hyper = tuple(numbers[name] for name in _hyper_names(self.rule(checked)))
+        numbers = self.numbers(checked)
+        hyper = tuple(numbers[name] for name in hyper_names(self.rule(checked)))
         self._engine.set_group(j, hyper, -1.0 if checked["maximize"] else 1.0)
 
     def _bind(self, j: int, rule: str) -> None:
         """Give the arrays of group j the kernels and the states of a rule.
 
-        States that the old rule had under the same name go on. Where none does, t starts
-        again: momentum switched on late begins as it would have at first.
+        States that the old rule had under the same name go on. Where none does, t
+        starts again: momentum switched on late begins as it would have at first.
         """
         if rule == self._bound[j]:
             return
@@ -247,16 +180,16 @@ class Optimizer(_Declares):
         Parameters
         ----------
         grads : array, sequence, mapping or list of these
-            Gradients in the structure in which the parameters were passed: for groups, a
-            list with one entry for each. Each array has its parameter's shape and dtype.
-            None in place of an array leaves that parameter, its state and its step count
-            as they are. Gradients are never written to.
+            Gradients in the structure in which the parameters were passed: for groups,
+            a list with one entry for each. Each array has its parameter's shape and
+            dtype. None in place of an array leaves that parameter, its state and its
+            step count as they are. Gradients are never written to.
 
         Raises
         ------
         TypeError, ValueError, KeyError
-            If a gradient, or an option that was changed in `param_groups`, does not fit.
-            No parameter and no state has been changed then.
+            If a gradient, or an option that was changed in `param_groups`, does not
+            fit. No parameter and no state has been changed then.
         RuntimeError
             If another thread is in a step of this optimizer.
         """
@@ -290,20 +223,28 @@ class Optimizer(_Declares):
             for t, states in zip(self._steps(), self._states, strict=True)
         ]
 
+    @property
+    def engine(self) -> _core.Engine:
+        """What takes the steps, for Cython code that needs them without the GIL."""
+        return self._engine
+
     def state_dict(self) -> dict[str, Any]:
         """Return all that is needed to go on from here, bit for bit.
 
         Returns
         -------
         dict
-            ``"state"``: for each array by number, its ``"step"`` and copies of its state
-            arrays; ``"param_groups"``: the options, with numbers in place of arrays.
+            ``"state"``: for each array by number, its ``"step"`` and copies of its
+            state arrays; ``"param_groups"``: the options, with numbers in place of
+            arrays.
         """
         saved = []
         for j, group in enumerate(self._groups):
             saved.append({**group, "params": list(self._indices(j))})
         copies = {
-            i: {k: v.copy("K") if isinstance(v, np.ndarray) else v for k, v in x.items()}
+            i: {
+                k: v.copy("K") if isinstance(v, np.ndarray) else v for k, v in x.items()
+            }
             for i, x in enumerate(self.state)
         }
         return {"state": copies, "param_groups": saved}
@@ -331,7 +272,7 @@ class Optimizer(_Declares):
         loaded: dict[int, tuple[int, dict[str, Any]]] = {}
         for j, group in enumerate(saved):
             known = {k: group[k] for k in self.options if k in group}
-            options.append(self._checked({**self._defaults, **known}))
+            options.append(self.checked({**self._defaults, **known}))
             rule = self.rule(options[j])
             for i in self._indices(j):
                 loaded[i] = read_state(
@@ -366,30 +307,3 @@ class Optimizer(_Declares):
             lines.append(f"Parameter Group {j}: {len(group['params'])} arrays")
             lines += [f"    {name}: {group[name]}" for name in self.options]
         return "\n".join([*lines, ")"])
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if not name.startswith("_") and not hasattr(type(self), name):
-            raise AttributeError(
-                f"{type(self).__name__} has no attribute {name!r}; options: "
-                f"{', '.join(self.options)}"
-            )
-        super().__setattr__(name, value)
-
-
-def _hyper_names(rule: str) -> tuple[str, ...]:
-    return next(k.hyper for k in _core.kernels() if k.rule == rule)
-
-
-def _check_names(cls: type[Optimizer]) -> None:
-    """Options and the hyperparameters of the C rules are the same names."""
-    declared = {
-        name
-        for option_name, option in cls.options.items()
-        for name in option.numbers(option_name, option.default)
-    }
-    read = {name for rule in cls.rules for name in _hyper_names(rule)}
-    if declared != read:
-        raise TypeError(
-            f"{cls.__name__}: options set {sorted(declared)}, but its rules read "
-            f"{sorted(read)}"
-        )

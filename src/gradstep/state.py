@@ -9,11 +9,13 @@ import numpy as np
 def matched(
     owner: str, state_dict: Mapping[str, Any], groups: list[dict[str, Any]]
 ) -> tuple[list[dict[str, Any]], list[Any]]:
-    """Return the saved groups, and for each of our arrays the key of its saved state."""
+    """Return the saved groups, and for each of our arrays its key in ``"state"``."""
     where = f"{owner}.load_state_dict"
     for key in ("state", "param_groups"):
         if not isinstance(state_dict, Mapping) or key not in state_dict:
-            raise KeyError(f"{where}: state_dict lacks {key!r}; pass what state_dict() gave")
+            raise KeyError(
+                f"{where}: state_dict lacks {key!r}; pass what state_dict() gave"
+            )
     saved = list(state_dict["param_groups"])
     if len(saved) != len(groups):
         raise ValueError(f"{where}: got {len(saved)} groups, expected {len(groups)}")
@@ -23,10 +25,14 @@ def matched(
     return [{k: v for k, v in g.items() if k != "params"} for g in saved], index
 
 
-def _match_group(where: str, theirs: Mapping[str, Any], ours: dict[str, Any]) -> list[Any]:
+def _match_group(
+    where: str, theirs: Mapping[str, Any], ours: dict[str, Any]
+) -> list[Any]:
     keys = list(theirs["params"])
     if len(keys) != len(ours["params"]):
-        raise ValueError(f"{where} has {len(keys)} arrays, expected {len(ours['params'])}")
+        raise ValueError(
+            f"{where} has {len(keys)} arrays, expected {len(ours['params'])}"
+        )
     if "param_names" not in theirs or "param_names" not in ours:
         return keys
     by_name = dict(zip(theirs["param_names"], keys, strict=True))

@@ -57,7 +57,9 @@ def bundle(owner: str, params: object) -> Bundle:
     if isinstance(params, Mapping):
         for name in params:
             if not isinstance(name, str):
-                raise TypeError(f"{owner}: a parameter's name must be str, got {name!r}")
+                raise TypeError(
+                    f"{owner}: a parameter's name must be str, got {name!r}"
+                )
         return Bundle(tuple(params.values()), tuple(params), False)
     if isinstance(params, Iterable) and not isinstance(params, str):
         return Bundle(tuple(params), None, False)

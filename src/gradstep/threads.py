@@ -52,7 +52,9 @@ def _from_environment() -> tuple[int, str]:
     except ValueError:
         n = 0
     if n < 1:
-        raise ValueError(f"GRADSTEP_NUM_THREADS must be a whole number > 0, got {text!r}")
+        raise ValueError(
+            f"GRADSTEP_NUM_THREADS must be a whole number > 0, got {text!r}"
+        )
     return n, "GRADSTEP_NUM_THREADS"
 
 
@@ -84,7 +86,7 @@ def set_num_threads(n: int | None) -> None:
     2
     >>> gs.set_num_threads(None)
     """
-    global _why
+    global _why  # noqa: PLW0603  # one process, one setting
     if n is None:
         n, _why = _from_environment()
     elif isinstance(n, bool) or not isinstance(n, int):

@@ -30,8 +30,8 @@ class Adam(Optimizer):
     eps : float, default 1e-8
         Added to the root, in [0, inf).
     weight_decay : float, default 0
-        L2 penalty :math:`\lambda` in the gradient, in [0, inf). See `AdamW` for decay of
-        the parameter itself.
+        L2 penalty :math:`\lambda` in the gradient, in [0, inf). See `AdamW` for decay
+        of the parameter itself.
     amsgrad : bool, default False
         Use the largest :math:`v` so far under the root. Bias is corrected as in torch.
     maximize : bool, default False
@@ -72,8 +72,9 @@ class Adam(Optimizer):
     weight_decay: float = real(0.0)
     amsgrad: bool = flag(False)
 
-    def rule(self, group: Mapping[str, Any]) -> str:
-        return self.rules[group["amsgrad"]]
+    @classmethod
+    def rule(cls, group: Mapping[str, Any]) -> str:
+        return cls.rules[group["amsgrad"]]
 
 
 class AdamW(Adam):

@@ -34,8 +34,8 @@ class Lion(Optimizer):
 
     Notes
     -----
-    State: one array of the parameter's dtype for each parameter (`m`). Where :math:`c_t`
-    is 0 the step is 0; where it is NaN the parameter becomes NaN.
+    State: one array of the parameter's dtype for each parameter (`m`). Where
+    :math:`c_t` is 0 the step is 0; where it is NaN the parameter becomes NaN.
 
     References
     ----------

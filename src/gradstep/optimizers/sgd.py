@@ -42,7 +42,8 @@ class SGD(Optimizer):
     momentum : float, default 0
         :math:`\mu`, in [0, inf); below 1 in practice.
     dampening : float, default 0
-        :math:`\tau`, any finite number; only with ``form="buffer"``, without `nesterov`.
+        :math:`\tau`, any finite number; only with ``form="buffer"``, without
+        `nesterov`.
     weight_decay : float, default 0
         L2 penalty :math:`\lambda` in the gradient, in [0, inf).
     nesterov : bool, default False
@@ -94,7 +95,8 @@ class SGD(Optimizer):
     nesterov: bool = flag(False)
     form: str = choice("buffer", "velocity")
 
-    def check_together(self, group: Mapping[str, Any]) -> None:
+    @classmethod
+    def check_together(cls, group: Mapping[str, Any]) -> None:
         if group["nesterov"] and not group["momentum"] > 0:
             raise ValueError("SGD: nesterov needs momentum > 0, got 0.0")
         if group["dampening"] and (group["nesterov"] or group["form"] == "velocity"):
@@ -103,7 +105,8 @@ class SGD(Optimizer):
                 f"{group['dampening']}"
             )
 
-    def rule(self, group: Mapping[str, Any]) -> str:
+    @classmethod
+    def rule(cls, group: Mapping[str, Any]) -> str:
         if group["form"] == "velocity":
             return "sgd_velocity"
         if group["nesterov"]:
@@ -136,7 +139,9 @@ class SGD(Optimizer):
         array([0.125])
         """
         ahead = []
-        for j, (group, found) in enumerate(zip(self._groups, self._bundles, strict=True)):
+        for j, (group, found) in enumerate(
+            zip(self._groups, self._bundles, strict=True)
+        ):
             if group["form"] != "velocity" or not group["nesterov"]:
                 raise ValueError(
                     "SGD.lookahead: needs form='velocity' and nesterov=True, got "

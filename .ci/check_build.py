@@ -1,0 +1,71 @@
+"""Build, and check what the compiler made: vector loops, and no stray symbols.
+
+usage: check_build.py BUILD_FOLDER
+"""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+
+def run(*command: str, **kwargs: object) -> str:
+    """Run a command; returns what it printed."""
+    done = subprocess.run(
+        command, check=True, text=True, stdout=subprocess.PIPE, **kwargs
+    )
+    return done.stdout
+
+
+def loops_vectorised(build: Path) -> int:
+    """Compile kernels.c once more for every level, and read the assembly of each loop.
+
+    The compiler's report names lines, and all rules share the loop's line; the assembly
+    names the function. A vector loop uses packed arithmetic.
+    """
+    checked = 0
+    entries = json.loads((build / "compile_commands.json").read_text())
+    for entry in (e for e in entries if e["file"].endswith("kernels.c")):
+        command = shlex.split(entry["command"])
+        output = command.index("-o")
+        command[output + 1] = "-"
+        command[command.index("-c")] = "-S"
+        assembly = run(*command, "-g0", cwd=entry["directory"])
+        bodies = re.split(r"^(\w+):$", assembly, flags=re.M)
+        for name, body in zip(bodies[1::2], bodies[2::2], strict=True):
+            loop = re.fullmatch(r"(\w+)_range_(f32|f64)_(v\d|base)", name)
+            if loop is None:
+                continue
+            checked += 1
+            packed = r"\bv?(add|sub|mul)p" + ("s" if loop[2] == "f32" else "d")
+            if not re.search(packed, body):
+                sys.exit(f"{name} is not vectorised")
+    return checked
+
+
+def exported(build: Path) -> int:
+    """Check that each extension exports its PyInit function only."""
+    extensions = list(build.rglob("*.so"))
+    for extension in extensions:
+        symbols = run("nm", "-D", "--defined-only", str(extension)).split()[2::3]
+        module = extension.name.split(".")[0]
+        if symbols != [f"PyInit_{module}"]:
+            sys.exit(f"{extension.name} exports {symbols}")
+    return len(extensions)
+
+
+def main() -> None:
+    """Build, check, and say how much was checked."""
+    build = Path(sys.argv[1])
+    run("meson", "setup", str(build), "-Dwerror=true")
+    run("meson", "compile", "-C", str(build))
+    loops, extensions = loops_vectorised(build), exported(build)
+    if loops == 0 or extensions == 0:
+        sys.exit("nothing was checked")
+    print(f"{loops} loops vectorised, {extensions} extensions export one symbol each")
+
+
+if __name__ == "__main__":
+    main()

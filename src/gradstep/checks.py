@@ -1,0 +1,101 @@
+"""What may be a parameter, and what may be its gradient.
+
+Each function returns, or raises naming the argument, the value and the remedy.
+"""
+
+from collections.abc import Sequence
+from typing import Any, TypeGuard
+
+import numpy as np
+
+
+def _is_plain(a: object) -> TypeGuard[Any]:
+    """Whether memory is all that there is to an array: a mask, say, is more."""
+    return isinstance(a, np.ndarray) and not isinstance(a, np.ma.MaskedArray)
+
+
+def _kind(a: object) -> str:
+    kind = type(a)
+    where = "" if kind.__module__ == "builtins" else kind.__module__ + "."
+    return where + kind.__qualname__
+
+
+def parameter(owner: str, suffix: str, a: object) -> None:
+    """Check that steps can change an array in place."""
+    name = f"{owner}: params{suffix}"
+    if not _is_plain(a):
+        raise TypeError(f"{name} must be a numpy.ndarray, got {_kind(a)}")
+    if not a.dtype.isnative:
+        raise TypeError(
+            f"{name} has byte order {a.dtype.str!r}; convert it with "
+            "a.astype(a.dtype.newbyteorder('='))"
+        )
+    if not a.flags.writeable:
+        raise ValueError(f"{name} is read-only; pass a writable array or a.copy()")
+    if not a.flags.forc:
+        raise ValueError(
+            f"{name} has gaps or permuted axes (shape {a.shape}, strides {a.strides}); "
+            "pass a C- or Fortran-contiguous array, such as np.ascontiguousarray(a), "
+            "and copy the result back"
+        )
+
+
+def ordered(
+    owner: str, names: Sequence[str] | None, count: int, grads: Any
+) -> tuple[Any, ...]:
+    """Return the gradients in the order of the parameters, as many as there are."""
+    if names is not None:
+        return _by_name(owner, names, grads)
+    if isinstance(grads, (np.ndarray, str)) or not hasattr(grads, "__iter__"):
+        raise TypeError(
+            f"{owner}.step: grads must be a sequence of {count} arrays, as params was, "
+            f"got {_kind(grads)}"
+        )
+    if hasattr(grads, "keys"):
+        raise TypeError(
+            f"{owner}.step: grads is a mapping, params was a sequence; pass a sequence "
+            f"of {count} arrays"
+        )
+    given = tuple(grads)
+    if len(given) != count:
+        raise ValueError(
+            f"{owner}.step: got {len(given)} gradients for {count} parameters; pass "
+            "None for one that has none"
+        )
+    return given
+
+
+def _by_name(owner: str, names: Sequence[str], grads: Any) -> tuple[Any, ...]:
+    if not hasattr(grads, "keys"):
+        raise TypeError(
+            f"{owner}.step: grads must be a mapping from name to array, as params was, "
+            f"got {_kind(grads)}"
+        )
+    for name in grads:
+        if name not in names:
+            raise KeyError(f"{owner}.step: grads has {name!r}, params has not")
+    for name in names:
+        if name not in grads:
+            raise KeyError(
+                f"{owner}.step: grads lacks {name!r}; pass None for a parameter that "
+                "has no gradient"
+            )
+    return tuple([grads[name] for name in names])
+
+
+def gradient(owner: str, suffix: str, p: Any, g: Any) -> Any:
+    """Return the gradient as an exact array in its parameter's order of elements."""
+    name = f"{owner}.step: grads{suffix}"
+    if isinstance(g, np.generic):
+        g = np.asarray(g)  # NumPy makes scalars of 0-d results
+    if not _is_plain(g):
+        raise TypeError(f"{name} must be a numpy.ndarray or None, got {_kind(g)}")
+    if g.dtype != p.dtype:
+        raise TypeError(
+            f"{name} has dtype {g.dtype}, its parameter {p.dtype}; pass "
+            f"g.astype({p.dtype.name!r})"
+        )
+    if g.shape != p.shape:
+        raise ValueError(f"{name} has shape {g.shape}, its parameter {p.shape}")
+    order: Any = "C" if p.flags.c_contiguous else "F"
+    return np.array(g, dtype=p.dtype, order=order, subok=False, copy=None)

@@ -1,0 +1,118 @@
+"""From a class's declared options: its constructor's signature, checks and registry."""
+
+import difflib
+import inspect
+from collections.abc import Mapping
+from typing import Any, ClassVar, dataclass_transform
+
+from gradstep import _core
+from gradstep.hyper import Option, choice, flag, pair, real
+
+OPTIMIZERS: dict[str, Any] = {}
+"""Every optimizer class by its name."""
+
+
+def positional(*, kw_only: bool = False) -> Any:
+    """Declare, for type checkers only, the constructor's positional argument."""
+    return kw_only
+
+
+@dataclass_transform(
+    kw_only_default=True, field_specifiers=(real, pair, flag, choice, positional)
+)
+class Declared:
+    """Options that a subclass declares as attributes, and the C rules it runs.
+
+    The import of a subclass fails if it lacks an option that one of its rules reads, or
+    has one that none does.
+    """
+
+    rules: ClassVar[tuple[str, ...]] = ()
+    options: ClassVar[dict[str, Option]] = {}
+    common: ClassVar[frozenset[str]] = frozenset()
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        own = {k: v for k, v in vars(cls).items() if isinstance(v, Option)}
+        options = {**cls.options, **own}
+        # What the common base declares comes last in the signature, as in torch.
+        cls.options = dict(sorted(options.items(), key=lambda x: x[0] in cls.common))
+        if not cls.rules:
+            cls.common = frozenset(cls.options)
+        else:
+            cls._check_names()
+            OPTIMIZERS[cls.__name__] = cls
+        cls.__signature__ = cls._signature()  # type: ignore[attr-defined]
+
+    @classmethod
+    def _signature(cls) -> inspect.Signature:
+        kind = inspect.Parameter
+        keywords = [
+            kind(name, kind.KEYWORD_ONLY, default=option.default)
+            for name, option in cls.options.items()
+        ]
+        params = kind("params", kind.POSITIONAL_OR_KEYWORD)
+        return inspect.Signature([params, *keywords])
+
+    @classmethod
+    def _check_names(cls) -> None:
+        declared = set(cls.numbers({k: v.default for k, v in cls.options.items()}))
+        read = {name for rule in cls.rules for name in hyper_names(rule)}
+        if declared != read:
+            raise TypeError(
+                f"{cls.__name__}: options set {sorted(declared)}, but its rules read "
+                f"{sorted(read)}"
+            )
+
+    # -- for subclasses
+
+    @classmethod
+    def rule(cls, group: Mapping[str, Any]) -> str:
+        """Return which of `rules` steps a group with these options."""
+        del group
+        return cls.rules[0]
+
+    @classmethod
+    def check_together(cls, group: Mapping[str, Any]) -> None:
+        """Raise if options, each valid, do not go together."""
+
+    # -- values
+
+    @classmethod
+    def checked(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return all options in their immutable form, defaults for those not given."""
+        for name in values:
+            if name not in cls.options:
+                near = difflib.get_close_matches(name, cls.options, 1)
+                hint = f"; did you mean {near[0]!r}?" if near else ";"
+                raise TypeError(
+                    f"{cls.__name__}: unknown hyperparameter {name!r}{hint} it has "
+                    f"{', '.join(cls.options)}"
+                )
+        found = {
+            name: option.check(cls.__name__, name, values.get(name, option.default))
+            for name, option in cls.options.items()
+        }
+        cls.check_together(found)
+        return found
+
+    @classmethod
+    def numbers(cls, group: Mapping[str, Any]) -> dict[str, float]:
+        """Return the hyperparameters of the C rules, by name."""
+        numbers: dict[str, float] = {}
+        for name, option in cls.options.items():
+            numbers |= option.numbers(name, group[name])
+        return numbers
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not name.startswith("_") and not hasattr(type(self), name):
+            raise AttributeError(
+                f"{type(self).__name__} has no attribute {name!r}; it has "
+                f"{', '.join(self.options)}"
+            )
+        super().__setattr__(name, value)
+
+
+def hyper_names(rule: str) -> tuple[str, ...]:
+    """Return the hyperparameters of a C rule, in its order."""
+    return next(k.hyper for k in _core.kernels() if k.rule == rule)

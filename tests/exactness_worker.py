@@ -1,0 +1,116 @@
+"""Prints the SHA-256 of parameters and states of every kernel after 50 steps.
+
+Run by test_exactness.py in processes of their own, under each GRADSTEP_ISA and number
+of threads; all must print the same. As a program, `exactness_worker.py compare` runs
+itself under all of them, over all sizes from 1 to 4097, and exits with 1 if any two
+differ.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from gradstep import _core
+from support import NUMPY, SIZES, floats, hyper_of, kernels, label, random_state
+
+STEPS = 50
+LARGE = 2**20 + 3
+BASE = 99_991  # numbers that are really made; a prime, so that no two arrays line up
+
+
+def many(seed: int, n: int, dtype: type, positive: bool = False) -> np.ndarray:
+    """n numbers, the same few over and over."""
+    return np.resize(floats(seed, BASE, dtype, positive), n)
+
+
+def placed(values: np.ndarray, sizes: list[int], step: int) -> list[np.ndarray]:
+    """Arrays of these sizes, cut from a buffer at byte offsets 0, step, 2 step, ..."""
+    size = values.itemsize
+    raw = np.empty(values.nbytes + 192 * len(sizes), np.uint8)
+    start = -raw.ctypes.data % 64
+    arrays, used = [], 0
+    for k, n in enumerate(sizes):
+        array = np.ndarray(n, values.dtype, raw.data, start + k * step % 64)
+        array[...] = values[used : used + n]
+        arrays.append(array)
+        used += n
+        start += (n * size + 127) // 64 * 64
+    return arrays
+
+
+def digest(kernel: _core.Kernel, sizes: list[int]) -> str:
+    """Take the steps, on arrays at every byte offset, and hash what they leave."""
+    dtype, total = NUMPY[kernel.dtype], sum(sizes)
+    params = placed(many(1, total, dtype), sizes, step=1)
+    grads = [placed(many(k, total, dtype), sizes, step=3) for k in (2, 3)]
+    start = [np.resize(a, total) for a in random_state(kernel, 4, BASE).values()]
+    cut = np.cumsum([0, *sizes])
+    states = [tuple(a[i:j].copy() for a in start) for i, j in pairwise(cut)]
+    suffixes = tuple(f"[{k}]" for k in range(len(sizes)))
+    engine = _core.Engine(kernel.rule, tuple(params), suffixes, (0,) * len(sizes), 1)
+    for i, kept in enumerate(states):
+        engine.bind(i, kernel, kept)
+    engine.set_group(0, tuple(hyper_of(kernel).values()), 1.0)
+    engine.bound()
+    for k in range(STEPS):
+        engine.step(grads[k % 2])
+    sha = hashlib.sha256()
+    for p, kept in zip(params, states):
+        sha.update(p.tobytes())
+        for a in kept:
+            sha.update(a.tobytes())
+    return sha.hexdigest()
+
+
+def run(isa: str, threads: int, *arguments: str) -> dict[str, Any]:
+    """What this program prints in a process of its own."""
+    environment = {
+        **os.environ,
+        "GRADSTEP_ISA": isa,
+        "GRADSTEP_NUM_THREADS": str(threads),
+    }
+    done = subprocess.run(
+        [sys.executable, __file__, *arguments],
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return json.loads(done.stdout)
+
+
+def configurations() -> list[tuple[str, int]]:
+    """Every CPU level that this machine has, with 1, 2 and 5 threads."""
+    best = _core.levels().index(_core.isa())
+    return [(isa, n) for isa in _core.levels()[best:] for n in (1, 2, 5)]
+
+
+def compare() -> int:
+    """Run over all sizes everywhere; 0 if all hashes agree."""
+    seen: dict[str, set[str]] = {}
+    for isa, threads in configurations():
+        for name, sha in run(isa, threads, "all")["hashes"].items():
+            seen.setdefault(name, set()).add(sha)
+    apart = [name for name, shas in seen.items() if len(shas) > 1]
+    print(f"{len(seen)} kernels x {configurations()}: {len(apart)} differ {apart}")
+    return 1 if apart else 0
+
+
+def main() -> int:
+    """Print {kernel: hash}; with the argument "all", over all sizes from 1 to 4097."""
+    if "compare" in sys.argv:
+        return compare()
+    sizes = list(range(1, 4098)) if "all" in sys.argv else SIZES
+    found = {label(k): digest(k, [*sizes, LARGE]) for k in kernels()}
+    json.dump({"isa": _core.isa(), "hashes": found}, sys.stdout)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

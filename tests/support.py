@@ -1,0 +1,104 @@
+"""What test files share: kernels by hand, and numbers that no library chooses."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gradstep import _core
+
+NUMPY = {"f32": np.float32, "f64": np.float64}
+
+# Sizes that straddle every vector width, and the chunk of csrc/run.c.
+SIZES = [0, 1, 3, 7, 8, 9, 15, 16, 17, 31, 33, 63, 65, 1000, 4097]
+
+# One value for every hyperparameter of every rule; none makes a term vanish, and no two
+# are alike, so that no exchange of two goes unnoticed.
+HYPER = {
+    "lr": 0.0123,
+    "beta1": 0.87,
+    "beta2": 0.952,
+    "eps": 0.0031,
+    "weight_decay": 0.117,
+    "momentum": 0.83,
+    "dampening": 0.21,
+    "zero": 0.37,
+}
+
+# States that are sums of squares.
+NONNEGATIVE = {"v", "vmax"}
+
+
+def kernels() -> list[_core.Kernel]:
+    """All kernels of the build: the registry that tests run over."""
+    return _core.kernels()
+
+
+def label(kernel: _core.Kernel) -> str:
+    """How a kernel is called in test names."""
+    return f"{kernel.rule}-{kernel.dtype}"
+
+
+def hyper_of(kernel: _core.Kernel) -> dict[str, float]:
+    """The kernel's hyperparameters."""
+    return {name: HYPER[name] for name in kernel.hyper}
+
+
+def words(seed: int, n: int) -> np.ndarray:
+    """n pseudo-random uint64 by splitmix64, the same with every version of NumPy."""
+    with np.errstate(over="ignore"):
+        start = np.uint64(seed) * np.uint64(0xD1342543DE82EF95)
+        z = start + np.arange(1, n + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return z ^ (z >> np.uint64(31))
+
+
+def floats(seed: int, n: int, dtype: Any, positive: bool = False) -> np.ndarray:
+    """n numbers over six binary decades, none of them zero, of either sign."""
+    w = words(seed, n)
+    mantissa = 1 + (w >> np.uint64(41)).astype(np.float64) / 2**23
+    exponent = (w & np.uint64(7)).astype(np.int64) - 3
+    sign = np.where((w & np.uint64(8)).astype(bool) & (not positive), -1.0, 1.0)
+    return (sign * np.ldexp(mantissa, exponent)).astype(dtype)
+
+
+def random_state(kernel: _core.Kernel, seed: int, n: int) -> dict[str, np.ndarray]:
+    """State arrays as a rule might have left them, away from zero."""
+    dtype = NUMPY[kernel.dtype]
+    return {
+        name: floats(seed + 1 + k, n, dtype, positive=name in NONNEGATIVE)
+        for k, name in enumerate(kernel.state)
+    }
+
+
+def at_offset(a: np.ndarray, offset: int) -> np.ndarray:
+    """A copy that starts `offset` bytes past a cache line, aligned or not."""
+    raw = np.empty(a.nbytes + 128, np.uint8)
+    start = -raw.ctypes.data % 64 + offset
+    copy = np.ndarray(a.shape, a.dtype, raw.data, start)
+    copy[...] = a
+    return copy
+
+
+def step_by(
+    kernel: _core.Kernel,
+    p: np.ndarray,
+    g: np.ndarray,
+    states: Sequence[np.ndarray],
+    hyper: Mapping[str, float],
+    t: int = 1,
+    grad_scale: float = 1.0,
+) -> None:
+    """Step t of one array, in place, by a kernel."""
+    engine = _core.Engine(kernel.rule, (p,), ("",), (0,), 1, single=True)
+    engine.bind(0, kernel, tuple(states))
+    engine.set_group(0, tuple(hyper[name] for name in kernel.hyper), grad_scale)
+    engine.set_t(0, t - 1)
+    engine.bound()
+    engine.step(g)
+
+
+def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
+    """Equal shape, dtype and bytes."""
+    return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()

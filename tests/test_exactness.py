@@ -1,0 +1,156 @@
+"""The same bits whatever computes them: == everywhere in this file."""
+
+import ctypes
+import json
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import exactness_worker
+from gradstep import _core
+from support import (
+    NUMPY,
+    at_offset,
+    floats,
+    hyper_of,
+    kernels,
+    label,
+    random_state,
+    same_bits,
+    step_by,
+)
+
+GOLDEN = Path(__file__).with_name("golden.json")
+
+
+def test_isa_and_threads_do_not_change_a_bit() -> None:
+    """50 steps of many sizes at all byte offsets, by every level and 1, 2, 5 threads.
+
+    `exactness_worker.py compare` does the same over all sizes from 1 to 4097.
+    """
+    runs = {c: exactness_worker.run(*c) for c in exactness_worker.configurations()}
+    for (isa, _), found in runs.items():
+        assert found["isa"] == isa
+    first, *rest = (found["hashes"] for found in runs.values())
+    assert set(first) == {label(k) for k in kernels()}
+    for other in rest:
+        assert other == first
+
+
+@pytest.mark.parametrize("kernel", kernels(), ids=label)
+def test_bits_are_those_of_the_golden_file(kernel: _core.Kernel) -> None:
+    """A change here is a "numerics" line in CHANGELOG.md.
+
+    `python tests/test_exactness.py` then writes the file anew.
+    """
+    golden = json.loads(GOLDEN.read_text())
+    assert (
+        exactness_worker.digest(kernel, [1, 2, 3, 1000, 4097]) == golden[label(kernel)]
+    )
+
+
+@pytest.mark.parametrize("kernel", kernels(), ids=label)
+def test_byte_offsets_do_not_change_a_bit(kernel: _core.Kernel) -> None:
+    n, dtype = 77, NUMPY[kernel.dtype]
+    results = set()
+    for offset in range(64):
+        p = at_offset(floats(1, n, dtype), offset)
+        g = at_offset(floats(2, n, dtype), (5 * offset + 1) % 64)
+        states = list(random_state(kernel, 3, n).values())
+        step_by(kernel, p, g, states, hyper_of(kernel), 3)
+        results.add(b"".join(a.tobytes() for a in (p, *states)))
+    assert len(results) == 1
+
+
+@pytest.mark.parametrize("kernel", kernels(), ids=label)
+def test_a_tensor_cut_in_two_is_the_same_tensor(kernel: _core.Kernel) -> None:
+    n, dtype = 50_000, NUMPY[kernel.dtype]
+    g = floats(2, n, dtype)
+    whole = [floats(1, n, dtype), *random_state(kernel, 3, n).values()]
+    for cut in (1, 17, 4096, 4097, 30_001):
+        parts = [a.copy() for a in whole]
+        for part in (slice(0, cut), slice(cut, n)):
+            p, *states = (a[part] for a in parts)
+            step_by(kernel, p, g[part], states, hyper_of(kernel), 3)
+        once = [a.copy() for a in whole]
+        step_by(kernel, once[0], g, once[1:], hyper_of(kernel), 3)
+        assert all(same_bits(a, b) for a, b in zip(parts, once))
+
+
+@pytest.mark.parametrize("kernel", kernels(), ids=label)
+def test_special_values_do_not_depend_on_their_place(kernel: _core.Kernel) -> None:
+    """Vector bodies, peeled heads and tails treat NaN, infinities and zeros alike."""
+    dtype = NUMPY[kernel.dtype]
+    tiny = float(np.finfo(dtype).smallest_subnormal)
+    special = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, tiny, -tiny, 1.5], dtype)
+    p, g = (a.ravel() for a in np.meshgrid(special, special))
+    for length in (1, 7, 16, 64):
+        alone, amid = [], []
+        for i in range(p.size - length + 1):
+            chosen = slice(i, i + length)
+            alone.append(_stepped(kernel, p[chosen], g[chosen]))
+            amid.append([a[chosen] for a in _stepped(kernel, p, g)])
+        for a, b in zip(alone, amid):
+            for x, y in zip(a, b):
+                # A NaN's sign and payload are not part of the promise.
+                nan = np.isnan(x)
+                assert (nan == np.isnan(y)).all()
+                assert x[~nan].tobytes() == y[~nan].tobytes()
+
+
+def _stepped(kernel: _core.Kernel, p: np.ndarray, g: np.ndarray) -> list[np.ndarray]:
+    p = p.copy()
+    states = [np.ones_like(p) for _ in kernel.state]
+    step_by(kernel, p, g.copy(), states, hyper_of(kernel), 2)
+    return [p, *states]
+
+
+@contextmanager
+def _mxcsr(bits: int) -> Iterator[None]:
+    """Run with these bits of x86's control register set, as fast-math libraries do."""
+    libm = ctypes.CDLL("libm.so.6")
+    environment = (ctypes.c_uint32 * 8)()  # glibc's fenv_t: x87's 28 bytes, then MXCSR
+    assert libm.fegetenv(environment) == 0
+    before = environment[7]
+    environment[7] = before | bits
+    assert libm.fesetenv(environment) == 0
+    try:
+        yield
+        assert libm.fegetenv(environment) == 0
+        after = environment[7]
+    finally:
+        environment[7] = before
+        libm.fesetenv(environment)
+    assert after & bits == bits, "the kernel must leave the register as it found it"
+
+
+FLUSH_TO_ZERO_AND_DENORMALS_ARE_ZERO = 0x8040
+ROUND_UP = 0x4000
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="sets bits of x86's MXCSR")
+@pytest.mark.parametrize("bits", [FLUSH_TO_ZERO_AND_DENORMALS_ARE_ZERO, ROUND_UP])
+@pytest.mark.parametrize("kernel", kernels(), ids=label)
+def test_the_callers_floating_point_mode_is_not_ours(
+    kernel: _core.Kernel, bits: int
+) -> None:
+    n, dtype = 40_000, NUMPY[kernel.dtype]
+    small = float(np.finfo(dtype).smallest_normal)
+    start = [floats(1, n, dtype) * small, *random_state(kernel, 3, n).values()]
+    g = floats(2, n, dtype) * small
+    expected, got = ([a.copy() for a in start] for _ in range(2))
+    step_by(kernel, expected[0], g, expected[1:], hyper_of(kernel), 3)
+    with _mxcsr(bits):
+        step_by(kernel, got[0], g, got[1:], hyper_of(kernel), 3)
+    assert all(same_bits(a, b) for a, b in zip(expected, got))
+
+
+if __name__ == "__main__":
+    found = {
+        label(k): exactness_worker.digest(k, [1, 2, 3, 1000, 4097]) for k in kernels()
+    }
+    GOLDEN.write_text(json.dumps(found, indent=2) + "\n")

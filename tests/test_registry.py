@@ -1,0 +1,130 @@
+"""Adding a rule leaves nothing out: the registry, the headers and the docs agree."""
+
+import inspect
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import gradstep as gs
+import reference
+from gradstep.hyper import real
+from gradstep.optimizer import OPTIMIZERS, Optimizer
+from support import kernels
+
+ROOT = Path(__file__).parent.parent
+RULES = sorted({k.rule for k in kernels()})
+HEADERS = sorted((ROOT / "csrc" / "rules").glob("*.h"))
+# Rules that are no optimizer's step: a derived point, and the roofline.
+NOT_STEPS = {"sgd_lookahead", "traffic"} | {f"traffic_state{k}" for k in (1, 2, 3, 4)}
+
+
+def test_every_rule_has_both_dtypes_and_a_reference() -> None:
+    assert {(k.rule, k.dtype) for k in kernels()} == {
+        (rule, dtype) for rule in RULES for dtype in ("f32", "f64")
+    }
+    assert set(reference.RULES) == set(RULES)
+
+
+def test_every_rule_belongs_to_exactly_one_class() -> None:
+    claimed = [rule for cls in OPTIMIZERS.values() for rule in cls.rules]
+    assert sorted(claimed) == sorted(set(RULES) - NOT_STEPS)
+
+
+def test_every_header_is_in_the_list() -> None:
+    assert {h.stem for h in HEADERS} <= set(RULES)
+
+
+@pytest.mark.parametrize("header", HEADERS, ids=lambda h: h.stem)
+def test_headers_keep_to_their_form(header: Path) -> None:
+    text = header.read_text()
+    code = re.sub(r"/\*.*?\*/", "", text, flags=re.S)
+    included = set(re.findall(r'#include\s+(["<].*?[">])', code))
+    allowed = {'"../rule_begin.h"', '"../rule_end.h"'} | {
+        f'"{h.name}"' for h in HEADERS
+    }
+    assert included <= allowed
+    assert text.startswith("/* ")
+    assert len(text.splitlines()) <= 60
+    # Only + - * / and what scalar.h names: no loop, no branch, no dtype.
+    statements = re.sub(r"^ *#.*$", "", code, flags=re.M).replace("double t,", "")
+    assert not re.search(
+        r"\b(for|while|if|switch|float|double|pow|exp|fma)\b", statements
+    )
+
+
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
+def test_classes_are_exported_and_documented(name: str) -> None:
+    cls = OPTIMIZERS[name]
+    assert getattr(gs, name) is cls
+    doc = inspect.getdoc(cls) or ""
+    sections = ["Parameters", "Raises", "Notes", "References", "Examples"]
+    positions = [doc.index(f"\n{s}\n{'-' * len(s)}\n") for s in sections]
+    assert positions == sorted(positions)
+    assert ".. math::" in doc
+    assert ">>> " in doc
+    parameters = doc[positions[0] : positions[1]]
+    for option in inspect.signature(cls).parameters:
+        assert re.search(rf"^{option} : ", parameters, re.M), option
+
+
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
+def test_the_signature_is_keyword_only_with_defaults(name: str) -> None:
+    first, *rest = inspect.signature(OPTIMIZERS[name]).parameters.values()
+    assert first.name == "params"
+    assert {p.kind for p in rest} == {inspect.Parameter.KEYWORD_ONLY}
+    assert [p.name for p in rest] == list(OPTIMIZERS[name].options)
+    assert rest[-1].name == "maximize"
+
+
+def test_a_class_whose_options_are_not_its_rules_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"options set \['lr'\].*'weight_decay'"):
+
+        class Short(Optimizer):
+            rules = ("sgd",)
+            lr: float = real(1e-3)
+
+    assert "Short" not in OPTIMIZERS
+
+
+def test_import_brings_numpy_and_nothing_heavy() -> None:
+    code = "import sys, json, gradstep; print(json.dumps(sorted(sys.modules)))"
+    out = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    ).stdout
+    loaded = {name.split(".")[0] for name in json.loads(out)}
+    heavy = {"torch", "scipy", "sklearn", "dask", "matplotlib", "pandas", "jax"}
+    assert "numpy" in loaded
+    assert not loaded & heavy
+
+
+def test_info_names_what_a_bug_report_needs() -> None:
+    out = subprocess.run(
+        [sys.executable, "-m", "gradstep", "info", "--json"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    found = json.loads(out)
+    assert found["isa"] == gs.isa()
+    assert found["rules"] == RULES
+    assert found["build"] == gs.build_config()
+    assert found["threads"] == gs.get_num_threads()
+    assert found["threads_from"]
+
+
+def test_the_demo_prints_the_fit_and_every_rule() -> None:
+    out = subprocess.run(
+        [sys.executable, "-m", "gradstep", "demo"],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    ).stdout
+    assert "    9  0.55894282  0.42792729" in out
+    assert "exact  0.94805728  0.05043566" in out
+    for rule in set(RULES) - NOT_STEPS:
+        assert re.search(rf"^ +{rule} +\d", out, re.M), rule
