@@ -23,7 +23,7 @@ enum { RULE_STATE(INDEX) K(states) };
 #undef INDEX
 
 #define SLICE(name) , (T *)s->state[K(at_##name)] + from
-static void K(range)(const gs_segment *s, size_t from, size_t to)
+RULE_LOOP void K(range)(const gs_segment *s, size_t from, size_t to)
 {
     K(loop)(to - from, (P *)s->p + from, (const G *)s->g + from, (T)s->grad_scale,
             s->coef RULE_STATE(SLICE));

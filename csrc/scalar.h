@@ -15,6 +15,9 @@
 #define RULE_FN static inline
 #endif
 #define RULE_HOST static
+/* A loop is a function of its own: it has a name in a profile, and .ci/check_build.py can
+ * read in the assembly whether it was vectorised. */
+#define RULE_LOOP static __attribute__((noinline))
 
 /* NumPy hands out arrays at any byte address, so the loops may assume nothing. Both
  * x86-64 and AArch64 load unaligned vectors at full speed inside a cache line. */

@@ -27,6 +27,8 @@ class Optimizer(Declared):
 
     def __init__(self, params: Params, **options: Any) -> None:
         self._owner = type(self).__name__
+        if not self.rules:
+            raise TypeError(f"{self._owner} names no rules; use a subclass that does")
         self._defaults = self.checked(options)
         given = groups(self._owner, params)
         self._bare = given is None
