@@ -1,15 +1,11 @@
 """What an optimizer is besides its rule: groups, options, state, layouts, threads."""
 
 import copy
-import os
 import pickle
-import re
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -111,34 +107,23 @@ SWITCHES = {
 
 
 @pytest.mark.parametrize("switch", SWITCHES)
-@pytest.mark.parametrize("how", ["load_state_dict", "pickle", "deepcopy"])
+@pytest.mark.parametrize("how", ["load_state_dict", "pickle"])
 def test_resume_between_a_switch_and_the_next_step(switch: str, how: str) -> None:
     cls, before, after = SWITCHES[switch]
     params = start()
     opt = cls(params, **before)
     run(opt, params, 0, 4)
     opt.param_groups[0].update(after)
-    if how == "load_state_dict":
+    if how == "pickle":
+        params2, opt2 = pickle.loads(pickle.dumps((params, opt)))
+    else:
         params2 = {k: w.copy("K") for k, w in params.items()}
         opt2 = cls(params2)
         opt2.load_state_dict(opt.state_dict())
-    elif how == "pickle":
-        params2, opt2 = pickle.loads(pickle.dumps((params, opt)))
-    else:
-        params2, opt2 = copy.deepcopy((params, opt))
     run(opt, params, 4, 7)
     run(opt2, params2, 4, 7)
     assert image(opt) == image(opt2)
-
-
-@pytest.mark.parametrize("switch", SWITCHES)
-def test_a_switch_does_not_change_the_step_count(switch: str) -> None:
-    cls, before, after = SWITCHES[switch]
-    opt = cls(np.ones(2), **before)
-    opt.step(np.ones(2))
-    opt.param_groups[0].update(after)
-    opt.step(np.ones(2))
-    assert opt.state[0]["step"] == 2
+    assert [s["step"] for s in opt.state] == [7, 7, 7, 4]
 
 
 @variants
@@ -186,24 +171,22 @@ def test_names_are_the_optimizers_own() -> None:
     assert other.state[0]["b"].tolist() == [0, 1, 2]
 
 
-def test_a_state_dict_of_live_arrays_is_copied_first() -> None:
+def test_live_state() -> None:
     opt = gs.Adam(np.zeros(2))
     opt.step(np.array([1.0, 2.0]))
     live, saved = opt.state[0], opt.state_dict()
     want = live["v"].tolist(), live["m"].tolist()
     saved["state"][0] |= {"m": live["v"], "v": live["m"]}
-    opt.load_state_dict(saved)
+    opt.load_state_dict(saved)  # copies before it writes
     assert (opt.state[0]["m"].tolist(), opt.state[0]["v"].tolist()) == want
 
 
 def test_an_edit_of_state_takes_effect_or_is_refused() -> None:
     opt = gs.Adam(np.zeros(2))
     for name, value in {"step": 7, "m": np.full(2, 5.0)}.items():
-        try:
+        with suppress(TypeError):
             opt.state[0][name] = value
-        except TypeError:
-            continue
-        assert np.array_equal(opt.state[0][name], value), name
+            assert np.array_equal(opt.state[0][name], value), name
 
 
 def test_groups_and_options() -> None:
@@ -219,7 +202,7 @@ def test_groups_and_options() -> None:
     assert b.tolist() == [0.625 - 0.25 * (0.75 + 1.3125)] * 3
     assert c.tolist() == [-8.0]
     assert [g["lr"] for g in opt.param_groups] == [0.5, 0.25, 2.0]
-    with pytest.raises(AttributeError, match=r"lr differs between groups.*param_groups"):
+    with pytest.raises(AttributeError, match=r"lr differs between groups.*groups"):
         _ = opt.lr
     opt.lr = f4(0.125)
     assert [g["lr"] for g in opt.param_groups] == [0.125] * 3
@@ -248,7 +231,6 @@ def test_add_param_group_failing_leaves_everything() -> None:
     for group in (
         {"params": w[3:]},
         {"params": [np.ones(2), np.ones(3, int)]},
-        {"params": np.ones(2), "lr": -1.0},
         {"params": np.ones(2), "nesterov": True, "momentum": 0.0},
     ):
         with pytest.raises((TypeError, ValueError), match=r"^SGD: "):
@@ -262,7 +244,7 @@ def test_add_param_group_failing_leaves_everything() -> None:
 
 
 @variants
-def test_maximize_descends_the_negative_and_gradients_are_read_only(variant: str) -> None:
+def test_maximize_and_read_only_gradients(variant: str) -> None:
     cls, o = VARIANTS[variant]
     up, down = start(), start()
     opt, opt2 = cls(up, **o, maximize=True), cls(down, **o, maximize=False)
@@ -324,13 +306,15 @@ def test_lookahead() -> None:
         opt.lookahead()
 
 
-def layouts(a: Array) -> Iterator[Array]:
-    """Yield arrays equal to `a`, a (3, 4, 5) array, laid out in other ways."""
+def layouts(a: Array) -> list[Array]:
+    """Return arrays equal to `a`, a (3, 4, 5) array, laid out in other ways."""
     wide = np.zeros((6, 8, 15), a.dtype)
     wide[::2, 1::2, 2::3] = a
     raw = np.frombuffer(b"+" + a.tobytes() + b"+", "u1")
-    yield from (a.copy("C"), a.copy("F"), wide[::2, 1::2, 2::3], a[::-1].copy()[::-1])
-    yield from (raw[1:-1].view(a.dtype).reshape(a.shape), a.transpose(1, 2, 0).copy("F"))
+    odd = raw[1:-1].view(a.dtype).reshape(a.shape)
+    permuted = a.transpose(1, 2, 0).copy().transpose(2, 0, 1)
+    reverse = a[::-1].copy()[::-1]
+    return [a.copy(), odd, a.copy("F"), wide[::2, 1::2, 2::3], permuted, reverse]
 
 
 @variants
@@ -343,17 +327,153 @@ def test_layouts_and_offsets_do_not_matter(variant: str, dtype: type) -> None:
     opt.step(g.ravel())
     opt.step(g.ravel())
     for offset in range(64):
-        # Two canaries; the parameter begins at any byte.
-        buffer = np.full(w.nbytes + 128, 0xA5, "u1")
-        inside = buffer[offset : offset + w.nbytes].view(dtype)
-        order = "CF"[offset % 2]
-        w2 = inside.reshape(w.shape, order=order)
+        buffer = np.full(w.nbytes + 128, 0xA5, "u1")  # canaries
+        inside, after = buffer[offset : offset + w.nbytes], buffer[offset + w.nbytes :]
+        w2 = inside.view(dtype).reshape(w.shape, order="CF"[offset % 2])
         w2[...] = w
         opt2 = cls(w2, **o)
-        for g2 in list(layouts(g))[offset % 5 :][:2]:
+        for g2 in layouts(g)[offset % 5 :][:2]:
             opt2.step(g2)
-        assert w2.tobytes() == plain.tobytes(), (offset, order)
+        assert w2.tobytes() == plain.tobytes(), offset
         for name, s in opt2.state[0].items():
             assert np.ravel(s).tobytes() == np.ravel(opt.state[0][name]).tobytes()
-        assert (buffer[:offset] == 0xA5).all()
-        assert (buffer[offset + w.nbytes :] == 0xA5).all()
+        assert set(buffer[:offset]) | set(after) == {0xA5}
+
+
+@variants
+def test_odd_shapes(variant: str) -> None:
+    cls, o = VARIANTS[variant]
+    x = np.arange(12.0)
+    # Axes of length 1 may have any stride, and an array in both orders be either.
+    for w in (
+        *(x[:5, None], x[None, :5], x[:5, None].copy("F"), x.reshape(6, 2)[::2][:1]),
+        *(x.reshape(6, 2).T[:, :1], x.reshape(3, 1, 4).copy("F"), x[3:4][::-1]),
+        *(x[:0], np.zeros((0, 3)), np.zeros((3, 0, 2), order="F"), x[2:3].reshape(())),
+    ):
+        grads, flat = w * 2 - 3, np.ravel(w).copy()
+        opt, opt2 = cls(flat, **o), cls({"w": w}, **o)
+        for grad in (grads, -grads):
+            opt.step(np.ravel(grad))
+            opt2.step({"w": grad})
+        assert w.ravel().tolist() == flat.tolist(), (w.shape, w.strides)
+        assert opt2.state[0]["step"] == 2
+
+
+def test_scalars_of_0_d_parameters() -> None:
+    for dtype in (f4, f8):
+        w = np.array(1.0, dtype)
+        opt = gs.SGD([w, np.ones(2)], lr=0.5)
+        opt.step([dtype(3), None])
+        assert w == -0.5
+        for bad in (3.0, 3, dtype(3).astype(f8 if dtype is f4 else f4)):
+            with pytest.raises(TypeError, match=r"grads\[0\]"):
+                opt.step([bad, None])
+        assert (w, opt.state[0]["step"], opt.state[1]["step"]) == (-0.5, 1, 0)
+
+
+def test_a_gradient_that_is_a_strided_view_of_the_parameter() -> None:
+    w = np.arange(6.0)
+    opt = gs.SGD([w], lr=1.0)
+    opt.step([w[::-1]])  # handled exactly, as if it were a copy
+    assert w.tolist() == [-5, -3, -1, 1, 3, 5]
+
+
+def test_generators_are_lists() -> None:
+    a, b = np.ones(2), np.ones(3)
+    opt = gs.SGD((w for w in (a, b)), lr=0.5)
+    opt.step(2 * w for w in (a, b))
+    assert (a.tolist(), b.tolist()) == ([0, 0], [0, 0, 0])
+
+
+def test_memory_maps(tmp_path: Path) -> None:
+    file = tmp_path / "w"
+    np.arange(100, dtype=f4).tofile(file)
+    w = np.memmap(file, f4, "r+", 12, (3, 4))
+    gs.SGD(w, lr=0.5).step(np.ones((3, 4), f4))
+    w.flush()
+    want = np.arange(100) - 0.5 * ((np.arange(100) >= 3) & (np.arange(100) < 15))
+    assert np.fromfile(file, f4).tolist() == want.tolist()
+    with pytest.raises(ValueError, match="params is read-only"):
+        gs.SGD(np.memmap(file, f4, "r"))
+
+
+@pytest.mark.parametrize("make", [gs.empty, gs.zeros])
+def test_memory(make: Callable[..., Array]) -> None:
+    for shape, dtype in (
+        *((3, f4), ((2, 3), "f8"), ((), f8), ((0, 3), f4), ([5], "f2"), (7, "c16")),
+        *(((1 << 19) - 1, f4), (1 << 19, f4), ((3, 1 << 18), f8)),
+    ):
+        a = make(shape, dtype)
+        want = np.empty(shape, dtype)
+        assert (a.shape, a.dtype, a.strides) == (want.shape, want.dtype, want.strides)
+        assert a.ctypes.data % (1 << 21 if a.nbytes >= 1 << 21 else 64) == 0
+        assert make is gs.empty or not a.any()
+        a[...] = 1  # all of it is there
+    assert make(4).dtype == f8
+    for bad in (-1, (2, -1), 2.5, None, "3", 1 << 62, (1 << 40, 1 << 40)):
+        with pytest.raises((TypeError, ValueError), match="shape"):
+            make(bad)
+    for bad in (object, ">f4", [("a", f4)], "S3", "M8[s]"):
+        with pytest.raises((TypeError, ValueError), match="dtype"):
+            make(3, bad)
+
+
+def test_one_of_two_threads_in_a_step_is_refused() -> None:
+    n, taken, refused = 1 << 21, [0], []
+    w, serial, grad = np.ones(n, f4), np.ones(n, f4), np.sin(np.arange(n, dtype=f4))
+    opt = gs.Adam(w, lr=0.1)
+    barrier, stop = threading.Barrier(2), time.monotonic() + 10
+
+    def work() -> None:
+        while not refused and time.monotonic() < stop:
+            with suppress(threading.BrokenBarrierError):
+                barrier.wait(1)
+            try:
+                opt.step(grad)
+                taken[0] += 1
+            except RuntimeError as error:
+                refused.append(str(error))
+
+    other = threading.Thread(target=work)
+    other.start()
+    work()
+    other.join()
+    assert "Adam is being stepped by another thread" in refused[0]
+    opt2 = gs.Adam(serial, lr=0.1)
+    for _ in range(opt.state[0]["step"]):
+        opt2.step(grad)
+    assert image(opt) == image(opt2)
+
+
+@pytest.mark.parametrize("call", ["state_dict", "load_state_dict", "lookahead", "pickle"])
+def test_what_meets_a_step_is_whole_or_refused(call: str) -> None:
+    n, start = 1 << 21, time.monotonic()
+    o = {"momentum": 0.5, "form": "velocity", "nesterov": True}
+    opt, grad = gs.SGD(np.ones(n), **o), np.ones(n)
+    saved, torn = opt.state_dict(), []
+    done = threading.Event()
+
+    def work() -> None:
+        while not done.is_set():
+            with suppress(RuntimeError):  # the other may have it
+                opt.step(grad)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    while not torn and time.monotonic() < start + 0.5:
+        with suppress(RuntimeError):
+            if call == "state_dict":
+                seen = opt.state_dict()["state"][0]["z"]
+            elif call == "load_state_dict":
+                opt.load_state_dict(saved)
+                continue
+            elif call == "lookahead":
+                seen = opt.lookahead()
+            else:
+                seen = params_of(pickle.loads(pickle.dumps(opt)))[0]
+            torn += [seen] if np.ptp(seen) else []
+    done.set()
+    thread.join()
+    # All elements have lived the same, so they must be equal.
+    assert not torn
+    assert np.ptp(params_of(opt)[0]) == np.ptp(opt.state[0]["z"]) == 0

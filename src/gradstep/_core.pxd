@@ -82,6 +82,7 @@ cdef class Engine:
     cdef gs_plan plan
     cdef readonly str owner
     cdef tuple arrays
+    cdef tuple views
     cdef tuple suffixes
     cdef object names
     cdef bint single

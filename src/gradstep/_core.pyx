@@ -181,12 +181,10 @@ def allocate(shape, dtype, bint zeroed, cnp.ndarray like=None):
 
 # ---- an optimizer's arrays -----------------------------------------------------------
 
-cdef inline bint fits(cnp.ndarray p, cnp.ndarray g) noexcept:
-    """Same native element type, same shape, same order of elements, no gaps."""
+cdef inline bint alike(cnp.ndarray p, cnp.ndarray g) noexcept:
+    """Same shape, same order of elements, no gaps."""
     return (
-        cnp.PyArray_TYPE(g) == cnp.PyArray_TYPE(p)
-        and cnp.PyArray_ISNOTSWAPPED(g)
-        and cnp.PyArray_NDIM(g) == cnp.PyArray_NDIM(p)
+        cnp.PyArray_NDIM(g) == cnp.PyArray_NDIM(p)
         and memcmp(
             cnp.PyArray_DIMS(g),
             cnp.PyArray_DIMS(p),
@@ -196,6 +194,28 @@ cdef inline bint fits(cnp.ndarray p, cnp.ndarray g) noexcept:
             (cnp.PyArray_IS_C_CONTIGUOUS(p) and cnp.PyArray_IS_C_CONTIGUOUS(g))
             or (cnp.PyArray_IS_F_CONTIGUOUS(p) and cnp.PyArray_IS_F_CONTIGUOUS(g))
         )
+    )
+
+
+cdef inline bint unchanged(cnp.ndarray p, cnp.ndarray view) noexcept:
+    """p is still what it was when the view was taken; its owner may do as he likes."""
+    cdef size_t extent = cnp.PyArray_NDIM(view) * sizeof(cnp.npy_intp)
+    return (
+        cnp.PyArray_DATA(p) == cnp.PyArray_DATA(view)
+        and cnp.PyArray_DESCR(p) == cnp.PyArray_DESCR(view)
+        and cnp.PyArray_NDIM(p) == cnp.PyArray_NDIM(view)
+        and memcmp(cnp.PyArray_DIMS(p), cnp.PyArray_DIMS(view), extent) == 0
+        and memcmp(cnp.PyArray_STRIDES(p), cnp.PyArray_STRIDES(view), extent) == 0
+        and cnp.PyArray_ISWRITEABLE(p)
+    )
+
+
+cdef inline bint fits(cnp.ndarray p, cnp.ndarray g) noexcept:
+    """`alike`, and of the same native element type."""
+    return (
+        cnp.PyArray_TYPE(g) == cnp.PyArray_TYPE(p)
+        and cnp.PyArray_ISNOTSWAPPED(g)
+        and alike(p, g)
     )
 
 
@@ -220,15 +240,18 @@ cdef class Engine:
             raise MemoryError("no memory for the plan of an optimizer")
         cdef gs_tensor *x
         cdef cnp.ndarray p
+        cdef list views = []
         for i, array in enumerate(arrays):
             checks.parameter(self.owner, suffixes[i], array)
             p = array
+            views.append(p.view())
             x = self.plan.tensor + <size_t>i
             x.group = group_of[i]
             x.segment.p = cnp.PyArray_DATA(p)
             x.segment.n = cnp.PyArray_SIZE(p)
         for j in range(groups):
             self.plan.group[<size_t>j].grad_scale = 1.0
+        self.views = tuple(views)
         self._index_ranges()
 
     def __dealloc__(self):
@@ -286,8 +309,7 @@ cdef class Engine:
         assert len(states) == len(kernel.state)
         assert <size_t>cnp.PyArray_ITEMSIZE(p) == kernel.ptr.param_size
         for k, a in enumerate(states):
-            assert (<object>a).shape == (<object>p).shape
-            assert (<object>a).strides == (<object>p).strides or a.size < 2
+            assert alike(p, a)
             assert <size_t>cnp.PyArray_ITEMSIZE(a) == kernel.ptr.state_size
             s.state[<size_t>k] = cnp.PyArray_DATA(a)
         self.states[i] = states
@@ -309,13 +331,25 @@ cdef class Engine:
         self.plan.group[j].grad_scale = grad_scale
 
     def watch(self, list groups, tuple fields, on_change):
-        """Before each step, call on_change(j) if groups[j] has other values in `fields`
-        than at the last step. They are compared by identity, so must be immutable."""
+        """Before each step, call on_change(j) if groups[j] has other values in `fields`,
+        or another number of keys, than at the last step. Values are compared by identity,
+        so must be immutable."""
         self.groups = groups
         self.fields = fields
         self.on_change = on_change
-        self.seen = [[None] * len(fields) for _ in groups]
+        self.seen = [[None] * (1 + len(fields)) for _ in groups]
         self.refresh()
+
+    def settle(self):
+        """Take over changes in the groups now, not at the next step."""
+        self.refresh()
+
+    def __enter__(self):
+        """Keep steps of other threads out while states are read or exchanged."""
+        self.enter()
+
+    def __exit__(self, *_):
+        self.leave()
 
     def get_t(self, size_t i):
         assert i < self.plan.tensors
@@ -331,7 +365,7 @@ cdef class Engine:
         if self.groups is None:
             return 0
         cdef Py_ssize_t j, k, fields = len(self.fields)
-        cdef dict group
+        cdef object group
         cdef list seen
         cdef bint same
         if len(self.groups) != len(self.seen):
@@ -342,7 +376,12 @@ cdef class Engine:
         for j in range(len(self.groups)):
             group = self.groups[j]
             seen = self.seen[j]
-            same = True
+            if type(group) is not dict:
+                raise TypeError(
+                    f"{self.owner}: param_groups[{j}] must be a dict, got "
+                    f"{type(group).__name__}"
+                )
+            same = seen[fields] == len(group)
             for k in range(fields):
                 if PyDict_GetItem(group, self.fields[k]) != <PyObject *>seen[k]:
                     same = False
@@ -350,7 +389,7 @@ cdef class Engine:
             if not same:
                 self.on_change(j)
                 group = self.groups[j]
-                self.seen[j] = [group[name] for name in self.fields]
+                self.seen[j] = [*(group[name] for name in self.fields), len(group)]
         return 0
 
     def step(self, grads):
@@ -373,7 +412,7 @@ cdef class Engine:
                 raise TypeError(f"{self.owner}.step: grads is None; pass an array")
             return self.take_one(0, grads)
         n = len(self.arrays)
-        given = checks.ordered(self.owner, self.names, n, grads)
+        given = checks.ordered(f"{self.owner}.step: grads", self.names, n, grads)
         for i in range(n):
             held.append(self.take_one(i, given[i]))
         return held
@@ -384,14 +423,11 @@ cdef class Engine:
         if g is None:
             x.moving = False
             return None
-        if not (
-            cnp.PyArray_DATA(p) == x.segment.p
-            and cnp.PyArray_SIZE(p) == <cnp.npy_intp>x.segment.n
-            and cnp.PyArray_ISWRITEABLE(p)
-        ):
+        if not unchanged(p, self.views[i]):
             raise ValueError(
-                f"{self.owner}.step: params{self.suffixes[i]} was resized, moved or "
-                "made read-only since the optimizer was built; build a new one"
+                f"{self.owner}.step: params{self.suffixes[i]} was resized, reshaped, "
+                "moved, made read-only or of another type since the optimizer was built; "
+                "build a new one"
             )
         if not (cnp.PyArray_CheckExact(g) and fits(p, <cnp.ndarray>g)):
             g = checks.gradient(self.owner, self.suffixes[i], self.arrays[i], g)

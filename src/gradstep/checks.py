@@ -41,44 +41,39 @@ def parameter(owner: str, suffix: str, a: object) -> None:
 
 
 def ordered(
-    owner: str, names: Sequence[str] | None, count: int, grads: Any
+    where: str, names: Sequence[str] | None, count: int, grads: Any
 ) -> tuple[Any, ...]:
     """Return the gradients in the order of the parameters, as many as there are."""
     if names is not None:
-        return _by_name(owner, names, grads)
-    if isinstance(grads, (np.ndarray, str)) or not hasattr(grads, "__iter__"):
+        return _by_name(where, names, grads)
+    is_no_sequence = isinstance(grads, (np.ndarray, str)) or hasattr(grads, "keys")
+    if is_no_sequence or not hasattr(grads, "__iter__"):
         raise TypeError(
-            f"{owner}.step: grads must be a sequence of {count} arrays, as params was, "
-            f"got {_kind(grads)}"
-        )
-    if hasattr(grads, "keys"):
-        raise TypeError(
-            f"{owner}.step: grads is a mapping, params was a sequence; pass a sequence "
-            f"of {count} arrays"
+            f"{where} must be a sequence of {count} entries, as params was, got "
+            f"{_kind(grads)}"
         )
     given = tuple(grads)
     if len(given) != count:
         raise ValueError(
-            f"{owner}.step: got {len(given)} gradients for {count} parameters; pass "
-            "None for one that has none"
+            f"{where} has {len(given)} entries, expected {count}, as params had; pass "
+            "None for a parameter that has no gradient"
         )
     return given
 
 
-def _by_name(owner: str, names: Sequence[str], grads: Any) -> tuple[Any, ...]:
+def _by_name(where: str, names: Sequence[str], grads: Any) -> tuple[Any, ...]:
     if not hasattr(grads, "keys"):
         raise TypeError(
-            f"{owner}.step: grads must be a mapping from name to array, as params was, "
-            f"got {_kind(grads)}"
+            f"{where} must be a mapping from name to array, as params was, got "
+            f"{_kind(grads)}"
         )
     for name in grads:
         if name not in names:
-            raise KeyError(f"{owner}.step: grads has {name!r}, params has not")
+            raise KeyError(f"{where} has {name!r}, params has not")
     for name in names:
         if name not in grads:
             raise KeyError(
-                f"{owner}.step: grads lacks {name!r}; pass None for a parameter that "
-                "has no gradient"
+                f"{where} lacks {name!r}; pass None for a parameter without gradient"
             )
     return tuple([grads[name] for name in names])
 

@@ -83,7 +83,10 @@ class Real(Option):
         if not isinstance(value, numbers.Real) or isinstance(value, bool):
             kind = type(value).__name__
             raise TypeError(f"{owner}: {name} must be a real number, got {kind}")
-        x = float(value)
+        try:
+            x = float(value)
+        except OverflowError:  # an int beyond all floats
+            x = math.inf
         inside = (
             self.low <= x < self.high if self.open_high else self.low <= x <= self.high
         )

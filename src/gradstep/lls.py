@@ -75,7 +75,11 @@ def solve(X: npt.ArrayLike, y: npt.ArrayLike) -> Array:
     import scipy.linalg  # noqa: PLC0415  # heavy, and only needed here
 
     Xa, ya = _problem("solve", X, y)
-    return np.asarray(scipy.linalg.lstsq(Xa, ya)[0])
+    _check_finite("solve: X", Xa)
+    _check_finite("solve: y", ya)
+    if ya.size == 0 or Xa.size == 0:
+        return np.zeros((Xa.shape[1], *ya.shape[1:]), Xa.dtype)
+    return np.asarray(scipy.linalg.lstsq(Xa, ya, check_finite=False)[0])
 
 
 def fit(
@@ -151,8 +155,13 @@ def fit(
     >>> done.coef.round(6), done.updates
     (array([1., 2.]), 1000)
     """
+    _check_callable("optimizer", optimizer, "functools.partial(gradstep.SGD, lr=1e-3)")
+    if order is not None:
+        _check_callable("order", order, "lambda epoch: rng.permutation(N)")
+    if callback is not None:
+        _check_callable("callback", callback, "print")
     Xa, ya = _problem("fit", X, y)
-    loop = _Loop(Xa, ya, coef0, optimizer, _whole("batch_size", batch_size, 1))
+    loop = _Loop(Xa, ya, coef0, optimizer, batch_size)
     loop.mean = _reduction(reduction)
     every = (
         None if callback_every is None else _whole("callback_every", callback_every, 1)
@@ -187,13 +196,15 @@ class _Loop:
         optimizer: Callable[[Array], Optimizer],
         batch_size: int,
     ) -> None:
-        self.X, self.y = X, y.reshape(len(y), -1)
-        self.batch_size = batch_size
+        self.X, self.y = X, y[:, np.newaxis] if y.ndim == 1 else y
+        # More than all rows of an epoch is all of them, whatever C can count to.
+        self.batch_size = min(_whole("batch_size", batch_size, 1), 1 << 62)
         self.updates = 0
         self._w = zeros((self.y.shape[1], X.shape[1]), X.dtype)
         self.coef = self._w[0] if y.ndim == 1 else self._w.T
         if coef0 is not None:
-            start = np.asarray(coef0)
+            start = _real_array("fit: coef0", coef0)
+            _check_finite("fit: coef0", start)
             if start.shape != self.coef.shape:
                 raise ValueError(
                     f"fit: coef0 has shape {start.shape}, expected {self.coef.shape}"
@@ -206,6 +217,11 @@ class _Loop:
             raise TypeError(
                 "fit: optimizer must return a gradstep optimizer of the array that it "
                 "was given, such as functools.partial(gradstep.SGD, lr=1e-3)"
+            )
+        if self.optimizer.gradient_elsewhere():
+            raise ValueError(
+                "fit: the optimizer wants gradients at its lookahead(), fit takes them "
+                "at the coefficients; use SGD(nesterov=True, form='buffer')"
             )
 
     def _is_its_param(self) -> bool:
@@ -233,21 +249,44 @@ def _parts(rows: Array, batch_size: int, every: int | None) -> list[Array]:
 
 def _problem(who: str, X: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Array, Array]:
     """Return X and y as C-ordered arrays of one type, copied only if need be."""
-    Xa, ya = np.asarray(X), np.asarray(y)
-    for name, a, dims in (("X", Xa, (2,)), ("y", ya, (1, 2))):
-        if a.dtype.kind not in "fiub":
-            raise TypeError(f"{who}: {name} must hold real numbers, got {a.dtype}")
-        if a.ndim not in dims:
-            shape = " or ".join({1: "(N,)", 2: "(N, L)"}[d] for d in dims)
-            raise ValueError(f"{who}: {name} must have shape {shape}, got {a.shape}")
+    Xa, ya = _real_array(f"{who}: X", X), _real_array(f"{who}: y", y)
+    if Xa.ndim != 2:
+        raise ValueError(f"{who}: X must have shape (N, L), got {Xa.shape}")
+    if ya.ndim not in (1, 2):
+        raise ValueError(f"{who}: y must have shape (N,) or (N, K), got {ya.shape}")
     if len(Xa) != len(ya):
         raise ValueError(f"{who}: X has {len(Xa)} rows, y has {len(ya)}")
     dtype = np.float32 if Xa.dtype == np.float32 else np.float64
     return np.require(Xa, dtype, ["C", "A"]), np.require(ya, dtype, ["C", "A"])
 
 
+def _real_array(name: str, value: npt.ArrayLike) -> Array:
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} must not be a masked array; pass value.filled(...)")
+    try:
+        a = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} is not an array: {error}") from None
+    if a.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must hold real numbers, got {a.dtype}")
+    return a
+
+
+def _check_finite(name: str, a: Array) -> None:
+    if not np.isfinite(a).all():
+        raise ValueError(f"{name} must be finite, but holds NaN or infinity")
+
+
+def _check_callable(name: str, value: object, example: str) -> None:
+    if not callable(value):
+        kind = type(value).__name__
+        raise TypeError(f"fit: {name} must be callable, such as {example}, got {kind}")
+
+
 def _rows(rows: npt.ArrayLike, n: int) -> Array:
     a = np.asarray(rows)
+    if a.shape == (0,):
+        return np.empty(0, np.int64)  # whatever type NumPy gave to []
     if a.ndim != 1 or a.dtype.kind not in "iu":
         raise TypeError(
             f"fit: order must return a 1-d array of integers, got {a.dtype} of shape "

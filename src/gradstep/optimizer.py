@@ -1,15 +1,16 @@
 """What all optimizers share: parameters, groups, state, steps, saving and loading."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradstep import _core
+from gradstep import _core, checks
 from gradstep.declared import OPTIMIZERS, Declared, hyper_names, positional
 from gradstep.hyper import flag
-from gradstep.state import matched, read_state
-from gradstep.structure import Bundle, Grads, Params, bundle, groups
+from gradstep.state import matched, own_keys, read_state
+from gradstep.structure import Bundle, Grads, Params, as_groups, bundle, check_group
 
 __all__ = ["DTYPE_WORDS", "OPTIMIZERS", "Optimizer"]
 
@@ -30,11 +31,10 @@ class Optimizer(Declared):
         if not self.rules:
             raise TypeError(f"{self._owner} names no rules; use a subclass that does")
         self._defaults = self.checked(options)
-        given = groups(self._owner, params)
-        self._bare = given is None
+        given, self._bare = as_groups(self._owner, params)
         self._groups: list[dict[str, Any]] = []
         self._bundles: list[Bundle] = []
-        for group in [{"params": params}] if given is None else given:
+        for group in given:
             self._append(group)
         self._states: list[dict[str, Any]] = [{} for _ in self._arrays()]
         self._assemble([0] * len(self._states))
@@ -56,17 +56,19 @@ class Optimizer(Declared):
         group : mapping
             ``"params"``, and any options that differ from the constructor's.
         """
-        steps = self._steps()
-        before = len(self._groups), self._bare, self._engine, list(self._states)
-        try:
-            self._append(group)
-            self._bare = False
-            self._states += [{} for _ in self._bundles[-1].arrays]
-            self._assemble(steps + [0] * (len(self._states) - len(steps)))
-        except BaseException:
-            n, self._bare, self._engine, self._states = before
-            del self._groups[n:], self._bundles[n:]
-            raise
+        check_group(f"{self._owner}.add_param_group: group", group)
+        with self._engine:
+            steps, n = self._steps(), len(self._groups)
+            before = dict(vars(self))
+            try:
+                self._append(group)
+                self._bare = False
+                self._states = [*self._states, *({} for _ in self._bundles[-1].arrays)]
+                self._assemble(steps + [0] * (len(self._states) - len(steps)))
+            except BaseException:
+                del self._groups[n:], self._bundles[n:]
+                vars(self).update(before)
+                raise
 
     def _append(self, group: Mapping[str, Any]) -> None:
         found = bundle(self._owner, group["params"])
@@ -138,41 +140,44 @@ class Optimizer(Declared):
         for name in self.options:
             if name not in group:
                 raise KeyError(f"{self._owner}: param_groups[{j}] has lost {name!r}")
-        checked = self.checked({name: group[name] for name in self.options})
-        self._bind(j, self.rule(checked))
-        group.update(checked)
-        numbers = self.numbers(checked)
-        hyper = tuple(numbers[name] for name in hyper_names(self.rule(checked)))
-        self._engine.set_group(j, hyper, -1.0 if checked["maximize"] else 1.0)
+        options = self.checked(own_keys(group))
+        self._commit(j, options, self._prepared(j, options))
 
-    def _bind(self, j: int, rule: str) -> None:
-        """Give the arrays of group j the kernels and the states of a rule.
+    def _prepared(self, j: int, options: Mapping[str, Any]) -> dict[int, Any]:
+        """Return kernel and states of each array of group j under these options.
 
-        States that the old rule had under the same name go on. Where none does, t
-        starts again: momentum switched on late begins as it would have at first.
+        States that an array has under the same name go on; others start at zero.
         """
-        if rule == self._bound[j]:
-            return
-        arrays = self._arrays()
-        kernels = {i: self._kernel(rule, i) for i in self._indices(j)}
-        states = {i: self._new_states(i, k, arrays[i]) for i, k in kernels.items()}
-        for i, kernel in kernels.items():
-            if self._bound[j] is not None and not set(self._states[i]) & set(states[i]):
-                self._engine.set_t(i, 0)
-            self._states[i] = states[i]
-            self._engine.bind(i, kernel, tuple(states[i].values()))
-        if self._bound[j] is not None:
-            self._engine.bound()
-        self._bound[j] = rule
+        rule, arrays, found = self.rule(options), self._arrays(), {}
+        for i in self._indices(j):
+            kernel, old = self._kernel(rule, i), self._states[i]
+            states = {
+                name: old[name]
+                if name in old
+                else _core.allocate((), arrays[i].dtype, True, arrays[i])
+                for name in kernel.state
+            }
+            found[i] = (kernel, states)
+        return found
 
-    def _new_states(self, i: int, kernel: _core.Kernel, array: Any) -> dict[str, Any]:
-        old = self._states[i]
-        return {
-            name: old[name]
-            if name in old
-            else _core.allocate((), array.dtype, True, array)
-            for name in kernel.state
-        }
+    def _commit(
+        self, j: int, options: dict[str, Any], prepared: dict[int, Any]
+    ) -> None:
+        """Step group j by these options, kernels and states from now on."""
+        if self.rule(options) != self._bound[j]:
+            for i, (kernel, states) in prepared.items():
+                # Momentum that is switched on late begins as it would have at first.
+                if states and not set(self._states[i]) & set(states):
+                    self._engine.set_t(i, 0)
+                self._states[i] = states
+                self._engine.bind(i, kernel, tuple(states.values()))
+            if self._bound[j] is not None:
+                self._engine.bound()
+            self._bound[j] = self.rule(options)
+        self._groups[j].update(options)
+        numbers = self.numbers(options)
+        hyper = tuple(numbers[name] for name in hyper_names(self.rule(options)))
+        self._engine.set_group(j, hyper, -1.0 if options["maximize"] else 1.0)
 
     # -- stepping
 
@@ -198,32 +203,31 @@ class Optimizer(Declared):
         self._engine.step(grads if self._bare else self._flat(grads))
 
     def _flat(self, grads: Any) -> list[Any]:
-        if isinstance(grads, (np.ndarray, Mapping)) or not isinstance(grads, Iterable):
-            raise TypeError(
-                f"{self._owner}.step: grads must be a list with one entry for each of "
-                f"the {len(self._bundles)} groups, got {type(grads).__name__}"
-            )
-        entries = list(grads)
-        if len(entries) != len(self._bundles):
-            raise ValueError(
-                f"{self._owner}.step: got gradients for {len(entries)} groups, "
-                f"expected {len(self._bundles)}"
-            )
+        where = f"{self._owner}.step: grads"
+        entries = checks.ordered(where, None, len(self._bundles), grads)
         return [
             g
-            for j, (found, entry) in enumerate(zip(self._bundles, entries, strict=True))
-            for g in found.flatten(f"{self._owner}.step: grads[{j}]", entry)
+            for j, found in enumerate(self._bundles)
+            for g in found.flatten(f"{where}[{j}]", entries[j])
         ]
+
+    def gradient_elsewhere(self) -> bool:
+        """Return whether `step` wants gradients at other points than the parameters."""
+        return False
 
     # -- saving and loading
 
     @property
-    def state(self) -> list[dict[str, Any]]:
-        """For each array, its step count and its state arrays (not copies)."""
-        return [
-            {"step": t, **states}
+    def state(self) -> tuple[Mapping[str, Any], ...]:
+        """For each array, its step count and its state arrays (not copies).
+
+        ``"step"`` counts the steps taken with these state arrays: when an option is
+        changed so that they are replaced by others, it starts again.
+        """
+        return tuple(
+            MappingProxyType({"step": t, **states})
             for t, states in zip(self._steps(), self._states, strict=True)
-        ]
+        )
 
     @property
     def engine(self) -> _core.Engine:
@@ -240,16 +244,19 @@ class Optimizer(Declared):
             state arrays; ``"param_groups"``: the options, with numbers in place of
             arrays.
         """
-        saved = []
-        for j, group in enumerate(self._groups):
-            saved.append({**group, "params": list(self._indices(j))})
-        copies = {
-            i: {
-                k: v.copy("K") if isinstance(v, np.ndarray) else v for k, v in x.items()
+        with self._engine:
+            self._engine.settle()
+            copies = {
+                i: {"step": t} | {name: a.copy("K") for name, a in states.items()}
+                for i, (t, states) in enumerate(
+                    zip(self._steps(), self._states, strict=True)
+                )
             }
-            for i, x in enumerate(self.state)
-        }
-        return {"state": copies, "param_groups": saved}
+        groups = [
+            {**group, "params": list(self._indices(j))}
+            for j, group in enumerate(self._groups)
+        ]
+        return {"state": copies, "param_groups": groups}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from where `state_dict` was taken, bit for bit.
@@ -269,28 +276,32 @@ class Optimizer(Declared):
         TypeError, ValueError, KeyError
             If it does not fit. Nothing has been changed then.
         """
-        saved, index = matched(self._owner, state_dict, self._groups)
-        options = []
-        loaded: dict[int, tuple[int, dict[str, Any]]] = {}
+        where = f"{self._owner}.load_state_dict"
+        saved, keys = matched(where, state_dict, self._groups)
         for j, group in enumerate(saved):
-            known = {k: group[k] for k in self.options if k in group}
-            options.append(self.checked({**self._defaults, **known}))
-            rule = self.rule(options[j])
-            for i in self._indices(j):
-                loaded[i] = read_state(
-                    f"{self._owner}.load_state_dict: state[{index[i]}]",
-                    state_dict["state"].get(index[i]),
-                    self._kernel(rule, i).state,
-                    self._arrays()[i],
-                )
-        for j, group in enumerate(saved):
-            extra = {k: v for k, v in group.items() if k not in self._groups[j]}
-            self._groups[j].update(extra | options[j])
-            self._group_changed(j)
-        for i, (t, states) in loaded.items():
-            self._engine.set_t(i, t)
-            for name, value in states.items():
-                np.copyto(self._states[i][name], value)
+            for name in self.options:
+                if name not in group:
+                    raise KeyError(f"{where}: param_groups[{j}] lacks {name!r}")
+        options = [self.checked(own_keys(group)) for group in saved]
+        prepared = [self._prepared(j, found) for j, found in enumerate(options)]
+        arrays = self._arrays()
+        loaded = [
+            read_state(
+                f"{where}: state[{keys[i]!r}]", saved_state, kernel.state, arrays[i]
+            )
+            for group in prepared
+            for i, (kernel, _) in group.items()
+            for saved_state in [state_dict["state"].get(keys[i])]
+        ]
+        with self._engine:
+            for j, group in enumerate(saved):
+                extra = {k: v for k, v in group.items() if k not in self._groups[j]}
+                self._groups[j].update(extra)
+                self._commit(j, options[j], prepared[j])
+            for i, (t, states) in enumerate(loaded):
+                self._engine.set_t(i, t)
+                for name, value in states.items():
+                    np.copyto(self._states[i][name], value)
 
     def __getstate__(self) -> dict[str, Any]:
         params = [{"params": found.rebuilt(found.arrays)} for found in self._bundles]

@@ -1,33 +1,65 @@
 """Reading saved optimizer states: everything is checked before anything is changed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+# Keys of a group that are not options.
+STRUCTURE = ("params", "param_names")
+# What schedulers keep in a group beside an option: "initial_lr", "max_momentum".
+_PREFIXES = ("initial_", "base_", "max_", "min_")
+
+
+def own_keys(group: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what must be options in a group: neither arrays nor schedulers' notes."""
+    return {
+        k: v
+        for k, v in group.items()
+        if k not in STRUCTURE
+        and not any(k.startswith(x) and k[len(x) :] in group for x in _PREFIXES)
+    }
+
 
 def matched(
-    owner: str, state_dict: Mapping[str, Any], groups: list[dict[str, Any]]
+    where: str, state_dict: Any, groups: list[dict[str, Any]]
 ) -> tuple[list[dict[str, Any]], list[Any]]:
     """Return the saved groups, and for each of our arrays its key in ``"state"``."""
-    where = f"{owner}.load_state_dict"
+    _check_type(f"{where}: state_dict", state_dict, Mapping)
     for key in ("state", "param_groups"):
-        if not isinstance(state_dict, Mapping) or key not in state_dict:
+        if key not in state_dict:
             raise KeyError(
                 f"{where}: state_dict lacks {key!r}; pass what state_dict() gave"
             )
-    saved = list(state_dict["param_groups"])
+    _check_type(f"{where}: state", state_dict["state"], Mapping)
+    _check_type(f"{where}: param_groups", state_dict["param_groups"], Sequence)
+    saved = state_dict["param_groups"]
     if len(saved) != len(groups):
         raise ValueError(f"{where}: got {len(saved)} groups, expected {len(groups)}")
-    index: list[Any] = []
+    keys: list[Any] = []
     for j, (theirs, ours) in enumerate(zip(saved, groups, strict=True)):
-        index += _match_group(f"{where}: param_groups[{j}]", theirs, ours)
-    return [{k: v for k, v in g.items() if k != "params"} for g in saved], index
+        keys += _match_group(f"{where}: param_groups[{j}]", theirs, ours)
+    if len(set(keys)) != len(keys):
+        raise ValueError(
+            f"{where}: 'params' of the groups hold an array twice, got {keys}"
+        )
+    for key in state_dict["state"]:
+        if key not in keys:
+            raise KeyError(f"{where}: state has {key!r}, param_groups have not")
+    without = [{k: v for k, v in g.items() if k not in STRUCTURE} for g in saved]
+    return without, keys
 
 
-def _match_group(
-    where: str, theirs: Mapping[str, Any], ours: dict[str, Any]
-) -> list[Any]:
+def _check_type(what: str, value: object, kind: type) -> None:
+    if not isinstance(value, kind):
+        expected, got = kind.__name__.lower(), type(value).__name__
+        raise TypeError(f"{what} must be a {expected}, got {got}")
+
+
+def _match_group(where: str, theirs: Any, ours: dict[str, Any]) -> list[Any]:
+    _check_type(where, theirs, Mapping)
+    if "params" not in theirs:
+        raise KeyError(f"{where} lacks 'params'")
     keys = list(theirs["params"])
     if len(keys) != len(ours["params"]):
         raise ValueError(
@@ -57,17 +89,19 @@ def read_state(
         raise KeyError(
             f"{where} holds {sorted(set(saved) - {'step'})}, expected {sorted(names)}"
         )
+    found = {}
     for name in names:
-        value = saved[name]
-        if not isinstance(value, np.ndarray):
-            kind = type(value).__name__
-            raise TypeError(f"{where}[{name!r}] must be a numpy.ndarray, got {kind}")
-        if value.dtype != array.dtype:
-            raise TypeError(
-                f"{where}[{name!r}] has dtype {value.dtype}, expected {array.dtype}"
-            )
-        if value.shape != array.shape:
-            raise ValueError(
-                f"{where}[{name!r}] has shape {value.shape}, expected {array.shape}"
-            )
-    return int(t), {name: saved[name] for name in names}
+        found[name] = _read_array(f"{where}[{name!r}]", saved[name], array)
+    return int(t), found
+
+
+def _read_array(where: str, value: Any, array: Any) -> Any:
+    if not isinstance(value, np.ndarray) or isinstance(value, np.ma.MaskedArray):
+        kind = type(value).__name__
+        raise TypeError(f"{where} must be a numpy.ndarray, got {kind}")
+    if value.dtype != array.dtype:
+        raise TypeError(f"{where} has dtype {value.dtype}, expected {array.dtype}")
+    if value.shape != array.shape:
+        raise ValueError(f"{where} has shape {value.shape}, expected {array.shape}")
+    # A view could be of a state that is about to be overwritten.
+    return value if value.base is None else value.copy("K")

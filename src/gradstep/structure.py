@@ -7,6 +7,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from gradstep import checks
+
 Array: TypeAlias = npt.NDArray[Any]
 Arrays: TypeAlias = Array | Iterable[Array] | Mapping[str, Array]
 Params: TypeAlias = Arrays | Iterable[Mapping[str, Any]]
@@ -36,22 +38,15 @@ class Bundle:
             return dict(zip(self.names, arrays, strict=True))
         return list(arrays)
 
-    def flatten(self, where: str, grads: Any) -> list[Any]:
+    def flatten(self, where: str, grads: Any) -> tuple[Any, ...]:
         """Return gradients of this structure in the order of the arrays."""
         if self.single:
-            return [grads]
-        if self.names is not None:
-            if not isinstance(grads, Mapping) or set(grads) != set(self.names):
-                raise KeyError(f"{where} must be a mapping of {', '.join(self.names)}")
-            return [grads[name] for name in self.names]
-        found = list(grads) if isinstance(grads, (list, tuple)) else None
-        if found is None or len(found) != len(self.arrays):
-            raise ValueError(f"{where} must be a list of {len(self.arrays)} arrays")
-        return found
+            return (grads,)
+        return checks.ordered(where, self.names, len(self.arrays), grads)
 
 
 def bundle(owner: str, params: object) -> Bundle:
-    """Take an array, a mapping or an iterable of arrays apart."""
+    """Take an array, a mapping or a list of arrays apart."""
     if isinstance(params, np.ndarray):
         return Bundle((params,), None, True)
     if isinstance(params, Mapping):
@@ -69,17 +64,22 @@ def bundle(owner: str, params: object) -> Bundle:
     )
 
 
-def groups(owner: str, params: object) -> list[dict[str, Any]] | None:
-    """Return the parameter groups, or None if `params` is a plain structure."""
-    if isinstance(params, (np.ndarray, Mapping)) or not isinstance(params, Iterable):
-        return None
-    found: list[Any] = list(params)
+def as_groups(owner: str, params: object) -> tuple[list[Mapping[str, Any]], bool]:
+    """Return the parameter groups, and whether there is one only for lack of groups."""
+    if isinstance(params, (np.ndarray, Mapping, str)) or not isinstance(
+        params, Iterable
+    ):
+        return [{"params": params}], True
+    found: list[Any] = list(params)  # once, since it may be a generator
     if not any(isinstance(x, Mapping) for x in found):
-        return None
+        return [{"params": found}], True
     for j, group in enumerate(found):
-        if not isinstance(group, Mapping) or "params" not in group:
-            raise TypeError(
-                f"{owner}: params[{j}] must be a dict with the key 'params', as the "
-                f"other groups are, got {type(group).__name__}"
-            )
-    return [dict(group) for group in found]
+        check_group(f"{owner}: params[{j}]", group)
+    return found, False
+
+
+def check_group(where: str, group: object) -> None:
+    """Check that a group is a mapping with arrays."""
+    if not isinstance(group, Mapping) or "params" not in group:
+        got = sorted(group) if isinstance(group, Mapping) else type(group).__name__
+        raise TypeError(f"{where} must be a dict with the key 'params', got {got}")

@@ -3,7 +3,11 @@
 import os
 from pathlib import Path
 
+import numpy as np
+
 from gradstep import _core
+
+MOST = 1024  # threads; more is a mistake
 
 
 def _quota() -> int | None:
@@ -51,9 +55,9 @@ def _from_environment() -> tuple[int, str]:
         n = int(text)
     except ValueError:
         n = 0
-    if n < 1:
+    if not 1 <= n <= MOST:
         raise ValueError(
-            f"GRADSTEP_NUM_THREADS must be a whole number > 0, got {text!r}"
+            f"GRADSTEP_NUM_THREADS must be a whole number in [1, {MOST}], got {text!r}"
         )
     return n, "GRADSTEP_NUM_THREADS"
 
@@ -89,12 +93,12 @@ def set_num_threads(n: int | None) -> None:
     global _why  # noqa: PLW0603  # one process, one setting
     if n is None:
         n, _why = _from_environment()
-    elif isinstance(n, bool) or not isinstance(n, int):
+    elif isinstance(n, bool) or not isinstance(n, (int, np.integer)):
         raise TypeError(f"set_num_threads: n must be int or None, got {n!r}")
     else:
         _why = "set_num_threads"
-    if not 1 <= n <= 1024:
-        raise ValueError(f"set_num_threads: n must be in [1, 1024], got {n}")
+    if not 1 <= n <= MOST:
+        raise ValueError(f"set_num_threads: n must be in [1, {MOST}], got {n}")
     _core.set_num_threads(n)
 
 

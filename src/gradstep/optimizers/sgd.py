@@ -113,6 +113,9 @@ class SGD(Optimizer):
             return "sgd_nesterov"
         return "sgd_momentum" if group["momentum"] else "sgd"
 
+    def gradient_elsewhere(self) -> bool:
+        return any(g["nesterov"] and g["form"] == "velocity" for g in self._groups)
+
     def lookahead(self) -> Any:
         r"""Return the points :math:`p + \mu z` at which to take the next gradient.
 
@@ -138,6 +141,11 @@ class SGD(Optimizer):
         >>> w
         array([0.125])
         """
+        with self._engine:
+            self._engine.settle()
+            return self._lookahead()
+
+    def _lookahead(self) -> Any:
         ahead = []
         for j, (group, found) in enumerate(
             zip(self._groups, self._bundles, strict=True)
