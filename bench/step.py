@@ -118,9 +118,9 @@ def step_torch(rule: str, params: Arrays, grads: Arrays, **flags: bool) -> Step:
 def step_deepspeed(rule: str, params: Arrays, grads: Arrays, **flags: bool) -> Step:
     """Step tensors by DeepSpeed's CPU Adam, which is compiled at first use."""
     kind, options = RULES[rule]
+    adam: Any = importlib.import_module("deepspeed.ops.adam")
     if kind not in ("Adam", "AdamW"):
         raise LookupError(f"DeepSpeedCPUAdam is not {kind}")
-    adam: Any = importlib.import_module("deepspeed.ops.adam")
     own, mode = tensors(params, grads), kind == "AdamW"
     step: Step = adam.DeepSpeedCPUAdam(own, **options, **flags, adamw_mode=mode).step
     return step

@@ -2,6 +2,7 @@
 #ifndef GRADSTEP_LLS_H
 #define GRADSTEP_LLS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,8 +21,18 @@ typedef struct gs_lls {
     void *with;
 } gs_lls;
 
-/* One update of w for every `batch` of the given rows; a short last batch counts. */
-typedef void gs_lls_run_fn(const gs_lls *p, const int64_t *rows, size_t count,
+/* Whether all rows are in [0, N); gs_lls_run relies on it. */
+static inline bool gs_lls_rows_fit(const int64_t *rows, size_t count, size_t N)
+{
+    uint64_t most = 0; /* where what is negative is large */
+    for (size_t i = 0; i < count; i++)
+        most = (uint64_t)rows[i] > most ? (uint64_t)rows[i] : most;
+    return count == 0 || most < N;
+}
+
+/* One update of w for every `batch` of the given rows; a short last batch counts.
+ * Returns whether all of w is finite then. */
+typedef bool gs_lls_run_fn(const gs_lls *p, const int64_t *rows, size_t count,
                            size_t batch);
 
 #endif

@@ -1,10 +1,21 @@
 /* lls_pass.h: the fused row pass in one arithmetic type; included by lls.c with T.
  *
- * Sums are float64 over 16 lanes and a fixed tree, element j always in lane j mod 16,
- * so the bits do not depend on the width of the machine's vectors. */
+ * Sums are float64 in an order that does not depend on the width of the machine's
+ * vectors: fewer than 16 products one after the other; else product j in lane j mod 16,
+ * and the lanes by a fixed tree. */
+
+static double K(dot_narrow)(const T *restrict x, const T *restrict w, size_t L)
+{
+    double sum = 0;
+    for (size_t j = 0; j < L; j++)
+        sum += (double)x[j] * (double)w[j];
+    return sum;
+}
 
 static double K(dot)(const T *restrict x, const T *restrict w, size_t L)
 {
+    if (L < LANES)
+        return K(dot_narrow)(x, w, L);
     double lane[LANES] = {0};
     const size_t whole = L - L % LANES;
     for (size_t j = 0; j < whole; j += LANES)
@@ -44,7 +55,15 @@ static void K(row)(const gs_lls *p, size_t i)
     }
 }
 
-void K(gs_lls_run)(const gs_lls *p, const int64_t *rows, size_t count, size_t batch)
+static bool K(finite)(const T *w, size_t size)
+{
+    bool all = true;
+    for (size_t j = 0; j < size; j++)
+        all &= w[j] - w[j] == 0;
+    return all;
+}
+
+bool K(gs_lls_run)(const gs_lls *p, const int64_t *rows, size_t count, size_t batch)
 {
     for (size_t at = 0; at < count; at += batch) {
         const size_t size = count - at < batch ? count - at : batch;
@@ -53,4 +72,5 @@ void K(gs_lls_run)(const gs_lls *p, const int64_t *rows, size_t count, size_t ba
         K(finish)(p->g, p->sum, p->mean ? 2.0 / (double)size : 2.0, p->L * p->K);
         p->step(p->with);
     }
+    return K(finite)(p->w, p->L * p->K);
 }

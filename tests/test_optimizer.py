@@ -2,9 +2,7 @@
 
 import copy
 import pickle
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -96,20 +94,21 @@ def test_resume_at_every_step(variant: str) -> None:
     assert [s["step"] for s in opt.state] == [10, 10, 10, 6]
 
 
-# An option that chooses the rule, changed in mid-run.
+# An option that chooses the rule, changed after 4 steps; the step count after 3 more.
+# It starts again where other state arrays replace those of before.
 SWITCHES = {
-    "momentum on": (gs.SGD, {"lr": 0.03}, HEAVY),
-    "momentum off": (gs.SGD, HEAVY, {"momentum": 0.0}),
-    "form": (gs.SGD, HEAVY, {"form": "velocity"}),
-    "amsgrad on": (gs.Adam, MEAN, {"amsgrad": True}),
-    "amsgrad off": (gs.AdamW, MEAN | {"amsgrad": True}, {"amsgrad": False}),
+    "momentum on": (gs.SGD, {"lr": 0.03}, HEAVY, 3),
+    "form": (gs.SGD, HEAVY, {"form": "velocity"}, 3),
+    "momentum off": (gs.SGD, HEAVY, {"momentum": 0.0}, 7),
+    "amsgrad on": (gs.Adam, MEAN, {"amsgrad": True}, 7),
+    "amsgrad off": (gs.AdamW, MEAN | {"amsgrad": True}, {"amsgrad": False}, 7),
 }
 
 
 @pytest.mark.parametrize("switch", SWITCHES)
 @pytest.mark.parametrize("how", ["load_state_dict", "pickle"])
 def test_resume_between_a_switch_and_the_next_step(switch: str, how: str) -> None:
-    cls, before, after = SWITCHES[switch]
+    cls, before, after, count = SWITCHES[switch]
     params = start()
     opt = cls(params, **before)
     run(opt, params, 0, 4)
@@ -123,7 +122,7 @@ def test_resume_between_a_switch_and_the_next_step(switch: str, how: str) -> Non
     run(opt, params, 4, 7)
     run(opt2, params2, 4, 7)
     assert image(opt) == image(opt2)
-    assert [s["step"] for s in opt.state] == [7, 7, 7, 4]
+    assert opt.state[0]["step"] == count
 
 
 @variants
@@ -169,16 +168,6 @@ def test_names_are_the_optimizers_own() -> None:
     other = gs.SGD({"b": np.zeros(3)})
     other.load_state_dict(plain.state_dict())
     assert other.state[0]["b"].tolist() == [0, 1, 2]
-
-
-def test_live_state() -> None:
-    opt = gs.Adam(np.zeros(2))
-    opt.step(np.array([1.0, 2.0]))
-    live, saved = opt.state[0], opt.state_dict()
-    want = live["v"].tolist(), live["m"].tolist()
-    saved["state"][0] |= {"m": live["v"], "v": live["m"]}
-    opt.load_state_dict(saved)  # copies before it writes
-    assert (opt.state[0]["m"].tolist(), opt.state[0]["v"].tolist()) == want
 
 
 def test_an_edit_of_state_takes_effect_or_is_refused() -> None:
@@ -235,8 +224,7 @@ def test_add_param_group_failing_leaves_everything() -> None:
     ):
         with pytest.raises((TypeError, ValueError), match=r"^SGD: "):
             opt.add_param_group(group)
-        now = w.tobytes(), image(opt), repr(opt), repr(opt.state_dict())
-        assert now == before
+        assert before == (w.tobytes(), image(opt), repr(opt), repr(opt.state_dict()))
     opt.step({"w": np.ones(4)})  # the structure is still the old one
     opt.add_param_group({"params": w[4:], "lr": 1.0})
     opt.step([{"w": None}, np.ones(4)])
@@ -371,18 +359,11 @@ def test_scalars_of_0_d_parameters() -> None:
         assert (w, opt.state[0]["step"], opt.state[1]["step"]) == (-0.5, 1, 0)
 
 
-def test_a_gradient_that_is_a_strided_view_of_the_parameter() -> None:
-    w = np.arange(6.0)
-    opt = gs.SGD([w], lr=1.0)
-    opt.step([w[::-1]])  # handled exactly, as if it were a copy
-    assert w.tolist() == [-5, -3, -1, 1, 3, 5]
-
-
-def test_generators_are_lists() -> None:
-    a, b = np.ones(2), np.ones(3)
-    opt = gs.SGD((w for w in (a, b)), lr=0.5)
-    opt.step(2 * w for w in (a, b))
-    assert (a.tolist(), b.tolist()) == ([0, 0], [0, 0, 0])
+def test_a_gradient_that_is_a_view_of_the_parameter_and_generators() -> None:
+    w, v = np.arange(6.0), np.ones(2)
+    opt = gs.SGD((p for p in (w, v)), lr=1.0)
+    opt.step(g for g in (w[::-1], v + 1))  # as if the first were a copy
+    assert (w.tolist(), v.tolist()) == ([-5, -3, -1, 1, 3, 5], [-1, -1])
 
 
 def test_memory_maps(tmp_path: Path) -> None:
@@ -391,7 +372,7 @@ def test_memory_maps(tmp_path: Path) -> None:
     w = np.memmap(file, f4, "r+", 12, (3, 4))
     gs.SGD(w, lr=0.5).step(np.ones((3, 4), f4))
     w.flush()
-    want = np.arange(100) - 0.5 * ((np.arange(100) >= 3) & (np.arange(100) < 15))
+    want = np.r_[0, 1, 2, 2.5:14.5, 15:100]
     assert np.fromfile(file, f4).tolist() == want.tolist()
     with pytest.raises(ValueError, match="params is read-only"):
         gs.SGD(np.memmap(file, f4, "r"))
@@ -404,8 +385,8 @@ def test_memory(make: Callable[..., Array]) -> None:
         *(((1 << 19) - 1, f4), (1 << 19, f4), ((3, 1 << 18), f8)),
     ):
         a = make(shape, dtype)
-        want = np.empty(shape, dtype)
-        assert (a.shape, a.dtype, a.strides) == (want.shape, want.dtype, want.strides)
+        assert (a.shape, a.dtype) == (np.empty(shape).shape, dtype)
+        assert a.flags.c_contiguous
         assert a.ctypes.data % (1 << 21 if a.nbytes >= 1 << 21 else 64) == 0
         assert make is gs.empty or not a.any()
         a[...] = 1  # all of it is there
@@ -416,64 +397,3 @@ def test_memory(make: Callable[..., Array]) -> None:
     for bad in (object, ">f4", [("a", f4)], "S3", "M8[s]"):
         with pytest.raises((TypeError, ValueError), match="dtype"):
             make(3, bad)
-
-
-def test_one_of_two_threads_in_a_step_is_refused() -> None:
-    n, taken, refused = 1 << 21, [0], []
-    w, serial, grad = np.ones(n, f4), np.ones(n, f4), np.sin(np.arange(n, dtype=f4))
-    opt = gs.Adam(w, lr=0.1)
-    barrier, stop = threading.Barrier(2), time.monotonic() + 10
-
-    def work() -> None:
-        while not refused and time.monotonic() < stop:
-            with suppress(threading.BrokenBarrierError):
-                barrier.wait(1)
-            try:
-                opt.step(grad)
-                taken[0] += 1
-            except RuntimeError as error:
-                refused.append(str(error))
-
-    other = threading.Thread(target=work)
-    other.start()
-    work()
-    other.join()
-    assert "Adam is being stepped by another thread" in refused[0]
-    opt2 = gs.Adam(serial, lr=0.1)
-    for _ in range(opt.state[0]["step"]):
-        opt2.step(grad)
-    assert image(opt) == image(opt2)
-
-
-@pytest.mark.parametrize("call", ["state_dict", "load_state_dict", "lookahead", "pickle"])
-def test_what_meets_a_step_is_whole_or_refused(call: str) -> None:
-    n, start = 1 << 21, time.monotonic()
-    o = {"momentum": 0.5, "form": "velocity", "nesterov": True}
-    opt, grad = gs.SGD(np.ones(n), **o), np.ones(n)
-    saved, torn = opt.state_dict(), []
-    done = threading.Event()
-
-    def work() -> None:
-        while not done.is_set():
-            with suppress(RuntimeError):  # the other may have it
-                opt.step(grad)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    while not torn and time.monotonic() < start + 0.5:
-        with suppress(RuntimeError):
-            if call == "state_dict":
-                seen = opt.state_dict()["state"][0]["z"]
-            elif call == "load_state_dict":
-                opt.load_state_dict(saved)
-                continue
-            elif call == "lookahead":
-                seen = opt.lookahead()
-            else:
-                seen = params_of(pickle.loads(pickle.dumps(opt)))[0]
-            torn += [seen] if np.ptp(seen) else []
-    done.set()
-    thread.join()
-    # All elements have lived the same, so they must be equal.
-    assert not torn
-    assert np.ptp(params_of(opt)[0]) == np.ptp(opt.state[0]["z"]) == 0

@@ -37,7 +37,9 @@ cdef extern from "kernel.h" nogil:
         void (*step)(void *) noexcept nogil
         void *argument "with"
 
-    ctypedef void gs_lls_run_fn(
+    bint gs_lls_rows_fit(const int64_t *rows, size_t count, size_t N)
+
+    ctypedef bint gs_lls_run_fn(
         const gs_lls *p, const int64_t *rows, size_t count, size_t batch
     ) noexcept nogil
 

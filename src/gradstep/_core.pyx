@@ -332,13 +332,15 @@ cdef class Engine:
 
     def watch(self, list groups, tuple fields, on_change):
         """Before each step, call on_change(j) if groups[j] has other values in `fields`,
-        or another number of keys, than at the last step. Values are compared by identity,
-        so must be immutable."""
+        or another number of keys, than at the last step, or now. Values are compared by
+        identity, so must be immutable."""
         self.groups = groups
         self.fields = fields
         self.on_change = on_change
-        self.seen = [[None] * (1 + len(fields)) for _ in groups]
-        self.refresh()
+        self.seen = [self._now(group) for group in groups]
+
+    def _now(self, group):
+        return [*(group[name] for name in self.fields), len(group)]
 
     def settle(self):
         """Take over changes in the groups now, not at the next step."""
@@ -389,7 +391,7 @@ cdef class Engine:
             if not same:
                 self.on_change(j)
                 group = self.groups[j]
-                self.seen[j] = [*(group[name] for name in self.fields), len(group)]
+                self.seen[j] = self._now(group)
         return 0
 
     def step(self, grads):

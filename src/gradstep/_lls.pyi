@@ -1,6 +1,7 @@
 from gradstep._core import Engine
 from gradstep.structure import Array
 
+def rows_fit(rows: Array, n: int) -> bool: ...
 def run(
     engine: Engine,
     X: Array,
@@ -11,4 +12,4 @@ def run(
     rows: Array,
     batch: int,
     mean: bool,
-) -> None: ...
+) -> bool: ...

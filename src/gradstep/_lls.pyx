@@ -5,13 +5,26 @@
 cimport numpy as cnp
 from libc.stdint cimport int64_t
 
-from gradstep._core cimport Engine, gs_lls, gs_plan, plan_step, table
+from gradstep._core cimport (
+    Engine,
+    gs_lls,
+    gs_lls_rows_fit,
+    gs_lls_run_fn,
+    gs_plan,
+    plan_step,
+    table,
+)
 
 cnp.import_array()
 
 
 cdef void step(void *plan) noexcept nogil:
     plan_step(<gs_plan *>plan)
+
+
+def rows_fit(const int64_t[::1] rows, size_t n):
+    """Whether all rows are in [0, n)."""
+    return rows.shape[0] == 0 or gs_lls_rows_fit(&rows[0], rows.shape[0], n)
 
 
 def run(
@@ -25,14 +38,17 @@ def run(
     size_t batch,
     bint mean,
 ):
-    """One update of w for every `batch` of the rows, by the engine's only array.
+    """One update of w for every `batch` of the rows, by the engine's only array; returns
+    whether w is finite then.
 
     X is (N, L), y (N, K), w and g (K, L), all C-ordered and of one type, total of size
     K L and zero; rows are valid. `gradstep.lls` sees to all that.
     """
     cdef gs_lls p
     cdef bint single = cnp.PyArray_TYPE(X) == cnp.NPY_FLOAT32
+    cdef gs_lls_run_fn *updates = table().lls_f32 if single else table().lls_f64
     cdef size_t count = rows.shape[0]
+    cdef bint finite
     p.X = cnp.PyArray_DATA(X)
     p.y = cnp.PyArray_DATA(y)
     p.L = cnp.PyArray_DIM(w, 1)
@@ -44,14 +60,15 @@ def run(
     p.step = step
     p.argument = &engine.plan
     if count == 0:
-        return
+        return True
     engine.enter()
     try:
         engine.refresh()
         engine.plan.tensor[0].segment.g = p.g
         engine.plan.tensor[0].moving = True
         with nogil:
-            (table().lls_f32 if single else table().lls_f64)(&p, &rows[0], count, batch)
+            finite = updates(&p, &rows[0], count, batch)
     finally:
         engine.plan.tensor[0].moving = False
         engine.leave()
+    return finite

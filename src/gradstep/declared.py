@@ -1,6 +1,7 @@
 """From a class's declared options: its constructor's signature, checks and registry."""
 
 import difflib
+import functools
 import inspect
 from collections.abc import Mapping
 from typing import Any, ClassVar, dataclass_transform
@@ -113,6 +114,7 @@ class Declared:
         super().__setattr__(name, value)
 
 
+@functools.cache
 def hyper_names(rule: str) -> tuple[str, ...]:
     """Return the hyperparameters of a C rule, in its order."""
     return next(k.hyper for k in _core.kernels() if k.rule == rule)

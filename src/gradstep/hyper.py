@@ -80,16 +80,8 @@ class Real(Option):
         return f"{low}, {high}{')' if self.open_high else ']'}"
 
     def _one(self, owner: str, name: str, value: object) -> float:
-        if not isinstance(value, numbers.Real) or isinstance(value, bool):
-            kind = type(value).__name__
-            raise TypeError(f"{owner}: {name} must be a real number, got {kind}")
-        try:
-            x = float(value)
-        except OverflowError:  # an int beyond all floats
-            x = math.inf
-        inside = (
-            self.low <= x < self.high if self.open_high else self.low <= x <= self.high
-        )
+        x = value if type(value) is float else _as_float(owner, name, value)
+        inside = self.low <= x < self.high or (x == self.high and not self.open_high)
         if not inside or math.isinf(x):
             raise ValueError(
                 f"{owner}: {name} must be in {self._interval()}, got {x!r}"
@@ -124,6 +116,16 @@ class Choice(Option):
                 return x
         known = ", ".join(map(repr, self.among))
         raise ValueError(f"{owner}: {name} must be one of {known}, got {value!r}")
+
+
+def _as_float(owner: str, name: str, value: object) -> float:
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        kind = type(value).__name__
+        raise TypeError(f"{owner}: {name} must be a real number, got {kind}")
+    try:
+        return float(value)
+    except OverflowError:  # an int beyond all floats
+        return math.inf
 
 
 def real(

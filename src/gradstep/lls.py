@@ -4,7 +4,8 @@ The problem is :math:`\min_W \lVert X W - Y \rVert^2` with X of shape (N, L) and
 shape (N,) or (N, K).
 """
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -163,19 +164,19 @@ def fit(
     Xa, ya = _problem("fit", X, y)
     loop = _Loop(Xa, ya, coef0, optimizer, batch_size)
     loop.mean = _reduction(reduction)
-    every = (
-        None if callback_every is None else _whole("callback_every", callback_every, 1)
-    )
+    every = sys.maxsize  # that is, at the end of an epoch only
+    if callback_every is not None:
+        every = _whole("callback_every", callback_every, 1)
     epochs = _whole("epochs", epochs, 0)
     rows: Array = np.arange(len(Xa) if order is None else 0)
     for epoch in range(epochs):
         if order is not None:
             rows = _rows(order(epoch), len(Xa))
-        for part in _parts(rows, loop.batch_size, every if callback else None):
+        for part in _parts(rows, every * loop.batch_size if callback else len(rows)):
             loop.run(part)
             if callback and callback(Progress(epoch, loop.updates, loop.coef.copy())):
                 return Fit(loop.coef, loop.updates, epoch + 1, loop.optimizer)
-        if not np.isfinite(loop.coef).all():
+        if not loop.finite:
             raise FloatingPointError(
                 f"fit: coef is not finite after epoch {epoch} ({loop.updates} "
                 "updates); lower lr, or look for NaN and infinity in X and y"
@@ -187,6 +188,7 @@ class _Loop:
     """The arrays of a fit, and its updates."""
 
     mean = False
+    finite = True
 
     def __init__(
         self,
@@ -232,19 +234,19 @@ class _Loop:
         """Update for every batch of rows, looking at signals now and then."""
         size = self.batch_size
         at_once = max(1, _SLICE // max(1, size * self.X.shape[1])) * size
-        for at in range(0, len(rows), at_once):
-            part = rows[at : at + at_once]
-            _lls.run(
+        for part in _parts(rows, at_once):
+            self.finite = _lls.run(
                 self.optimizer.engine,
                 *(self.X, self.y, self._w, self._g, self._sum, part, size, self.mean),
             )
             self.updates += -(-len(part) // size)
 
 
-def _parts(rows: Array, batch_size: int, every: int | None) -> list[Array]:
-    """Cut an epoch after every so many updates."""
-    n = len(rows) if every is None else every * batch_size
-    return [rows[at : at + n] for at in range(0, max(1, len(rows)), max(1, n))]
+def _parts(rows: Array, n: int) -> Iterable[Array]:
+    """Cut rows into parts of n; at least one part, perhaps empty."""
+    if len(rows) <= n:
+        return (rows,)
+    return (rows[at : at + n] for at in range(0, len(rows), n))
 
 
 def _problem(who: str, X: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Array, Array]:
@@ -292,11 +294,12 @@ def _rows(rows: npt.ArrayLike, n: int) -> Array:
             f"fit: order must return a 1-d array of integers, got {a.dtype} of shape "
             f"{a.shape}"
         )
-    if a.size and not (a.min() >= 0 and a.max() < n):
+    rows = np.ascontiguousarray(a, np.int64)
+    if not _lls.rows_fit(rows, n):
         raise ValueError(
             f"fit: order must return rows in [0, {n}), got {a.min()} to {a.max()}"
         )
-    return np.ascontiguousarray(a, np.int64)
+    return rows
 
 
 def _reduction(value: Any) -> bool:

@@ -73,7 +73,7 @@ class Optimizer(Declared):
     def _append(self, group: Mapping[str, Any]) -> None:
         found = bundle(self._owner, group["params"])
         options = {k: v for k, v in group.items() if k != "params"}
-        checked = self.checked({**self._defaults, **options})
+        checked = self.checked(self._defaults | options) if options else self._defaults
         entry = {"params": found.arrays, **checked}
         if found.names is not None:
             entry["param_names"] = found.names
@@ -115,6 +115,9 @@ class Optimizer(Declared):
         self._bound: list[str | None] = [None] * len(self._bundles)
         for i, t in enumerate(steps):
             self._engine.set_t(i, t)
+        for j, group in enumerate(self._groups):
+            options = {name: group[name] for name in self.options}
+            self._commit(j, options, self._prepared(j, options))
         fields = ("params", *self.options)
         self._engine.watch(self._groups, fields, self._group_changed)
         self._engine.bound()

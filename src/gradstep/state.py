@@ -17,7 +17,7 @@ def own_keys(group: Mapping[str, Any]) -> dict[str, Any]:
         k: v
         for k, v in group.items()
         if k not in STRUCTURE
-        and not any(k.startswith(x) and k[len(x) :] in group for x in _PREFIXES)
+        and not (k.startswith(_PREFIXES) and k.split("_", 1)[1] in group)
     }
 
 
