@@ -5,10 +5,13 @@ import json
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import exactness_worker
 from gradstep import _core
@@ -67,18 +70,24 @@ def test_byte_offsets_do_not_change_a_bit(kernel: _core.Kernel) -> None:
 
 
 @pytest.mark.parametrize("kernel", kernels(), ids=label)
-def test_a_tensor_cut_in_two_is_the_same_tensor(kernel: _core.Kernel) -> None:
-    n, dtype = 50_000, NUMPY[kernel.dtype]
-    g = floats(2, n, dtype)
-    whole = [floats(1, n, dtype), *random_state(kernel, 3, n).values()]
-    for cut in (1, 17, 4096, 4097, 30_001):
-        parts = [a.copy() for a in whole]
-        for part in (slice(0, cut), slice(cut, n)):
-            p, *states = (a[part] for a in parts)
-            step_by(kernel, p, g[part], states, hyper_of(kernel), 3)
-        once = [a.copy() for a in whole]
-        step_by(kernel, once[0], g, once[1:], hyper_of(kernel), 3)
-        assert all(same_bits(a, b) for a, b in zip(parts, once))
+@settings(max_examples=15, deadline=None)
+@given(
+    n=st.integers(1, 50_000),
+    cuts=st.lists(st.integers(0, 50_000), min_size=1, max_size=3),
+    seed=st.integers(0, 1000),
+)
+def test_a_tensor_cut_in_parts_is_the_same_tensor(
+    kernel: _core.Kernel, n: int, cuts: list[int], seed: int
+) -> None:
+    dtype = NUMPY[kernel.dtype]
+    g = floats(seed, n, dtype)
+    whole = [floats(seed + 1, n, dtype), *random_state(kernel, seed, n).values()]
+    parts = [a.copy() for a in whole]
+    for begin, end in pairwise(sorted({0, n, *(c for c in cuts if c < n)})):
+        p, *states = (a[begin:end] for a in parts)
+        step_by(kernel, p, g[begin:end], states, hyper_of(kernel), 3)
+    step_by(kernel, whole[0], g, whole[1:], hyper_of(kernel), 3)
+    assert all(same_bits(a, b) for a, b in zip(parts, whole))
 
 
 @pytest.mark.parametrize("kernel", kernels(), ids=label)

@@ -158,7 +158,6 @@ def allocate(shape, dtype, bint zeroed, cnp.ndarray like=None):
     if like is not None:
         shape = (<object>like).shape
     cdef cnp.dtype d = np.dtype(dtype)
-    cdef cnp.ndarray counted = np.empty(0, d)
     cdef cnp.npy_intp n = 1
     for extent in shape:
         n *= extent
@@ -197,8 +196,8 @@ cdef inline bint alike(cnp.ndarray p, cnp.ndarray g) noexcept:
     )
 
 
-cdef inline bint unchanged(cnp.ndarray p, cnp.ndarray view) noexcept:
-    """p is still what it was when the view was taken; its owner may do as he likes."""
+cpdef bint unchanged(cnp.ndarray p, cnp.ndarray view) noexcept:
+    """Whether p is still what it was when the view was taken."""
     cdef size_t extent = cnp.PyArray_NDIM(view) * sizeof(cnp.npy_intp)
     return (
         cnp.PyArray_DATA(p) == cnp.PyArray_DATA(view)
@@ -206,7 +205,6 @@ cdef inline bint unchanged(cnp.ndarray p, cnp.ndarray view) noexcept:
         and cnp.PyArray_NDIM(p) == cnp.PyArray_NDIM(view)
         and memcmp(cnp.PyArray_DIMS(p), cnp.PyArray_DIMS(view), extent) == 0
         and memcmp(cnp.PyArray_STRIDES(p), cnp.PyArray_STRIDES(view), extent) == 0
-        and cnp.PyArray_ISWRITEABLE(p)
     )
 
 
@@ -291,8 +289,9 @@ cdef class Engine:
     cdef int enter(self) except -1:
         if not gs_plan_enter(&self.plan):
             raise RuntimeError(
-                f"{self.owner} is being stepped by another thread; give each thread an "
-                "optimizer of its own, or take turns"
+                f"{self.owner} is in the middle of a step: in another thread, in an "
+                "iterator that step reads its gradients from, or when this process was "
+                "forked; take turns, or give each an optimizer of its own"
             )
         return 0
 
@@ -425,7 +424,7 @@ cdef class Engine:
         if g is None:
             x.moving = False
             return None
-        if not unchanged(p, self.views[i]):
+        if not (unchanged(p, self.views[i]) and cnp.PyArray_ISWRITEABLE(p)):
             raise ValueError(
                 f"{self.owner}.step: params{self.suffixes[i]} was resized, reshaped, "
                 "moved, made read-only or of another type since the optimizer was built; "

@@ -41,7 +41,11 @@ def parameter(owner: str, suffix: str, a: object) -> None:
 
 
 def ordered(
-    where: str, names: Sequence[str] | None, count: int, grads: Any
+    where: str,
+    names: Sequence[str] | None,
+    count: int,
+    grads: Any,
+    hint: str = "; pass None for a parameter that has no gradient",
 ) -> tuple[Any, ...]:
     """Return the gradients in the order of the parameters, as many as there are."""
     if names is not None:
@@ -55,8 +59,7 @@ def ordered(
     given = tuple(grads)
     if len(given) != count:
         raise ValueError(
-            f"{where} has {len(given)} entries, expected {count}, as params had; pass "
-            "None for a parameter that has no gradient"
+            f"{where} has {len(given)} entries, expected {count}, as params had{hint}"
         )
     return given
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from gradstep import _lls
+from gradstep import _core, _lls
 from gradstep.memory import zeros
 from gradstep.optimizer import Optimizer
 from gradstep.structure import Array
@@ -198,6 +198,8 @@ class _Loop:
         optimizer: Callable[[Array], Optimizer],
         batch_size: int,
     ) -> None:
+        # Callers may do as they like with their arrays when `order` or `callback` runs.
+        self._given = (X, X.view(), y, y.view())
         self.X, self.y = X, y[:, np.newaxis] if y.ndim == 1 else y
         # More than all rows of an epoch is all of them, whatever C can count to.
         self.batch_size = min(_whole("batch_size", batch_size, 1), 1 << 62)
@@ -220,18 +222,25 @@ class _Loop:
                 "fit: optimizer must return a gradstep optimizer of the array that it "
                 "was given, such as functools.partial(gradstep.SGD, lr=1e-3)"
             )
+
+    def _is_its_param(self) -> bool:
+        groups = self.optimizer.param_groups
+        return [id(p) for g in groups for p in g["params"]] == [id(self.coef)]
+
+    def _check_still(self) -> None:
+        """Check what `order` and `callback` may have changed."""
+        X, X_then, y, y_then = self._given
+        if not (_core.unchanged(X, X_then) and _core.unchanged(y, y_then)):
+            raise ValueError("fit: X or y was resized or reshaped during the fit")
         if self.optimizer.gradient_elsewhere():
             raise ValueError(
                 "fit: the optimizer wants gradients at its lookahead(), fit takes them "
                 "at the coefficients; use SGD(nesterov=True, form='buffer')"
             )
 
-    def _is_its_param(self) -> bool:
-        groups = self.optimizer.param_groups
-        return [id(p) for g in groups for p in g["params"]] == [id(self.coef)]
-
     def run(self, rows: Array) -> None:
         """Update for every batch of rows, looking at signals now and then."""
+        self._check_still()
         size = self.batch_size
         at_once = max(1, _SLICE // max(1, size * self.X.shape[1])) * size
         for part in _parts(rows, at_once):

@@ -1,5 +1,7 @@
 """Arrays that start where steps are fastest."""
 
+import math
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,19 +11,31 @@ from gradstep import _core
 from gradstep.structure import Array
 
 
-def _shape(shape: int | Sequence[int]) -> tuple[int, ...]:
-    extents = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
-    for n in extents:
-        if not isinstance(n, (int, np.integer)) or n < 0:
-            raise ValueError(f"shape must hold whole numbers >= 0, got {shape!r}")
-    return tuple(int(n) for n in extents)
+def _shape(shape: int | Sequence[int], itemsize: int) -> tuple[int, ...]:
+    whole = (int, np.integer)
+    extents = (shape,) if isinstance(shape, whole) else shape
+    if not isinstance(extents, Sequence) or isinstance(extents, str):
+        raise TypeError(f"shape must be int or a sequence of int, got {shape!r}")
+    if not all(isinstance(n, whole) and n >= 0 for n in extents):
+        raise ValueError(f"shape must hold whole numbers >= 0, got {shape!r}")
+    found = tuple(int(n) for n in extents)
+    if math.prod(n for n in found if n) * itemsize > sys.maxsize:
+        raise ValueError(f"shape asks for more than can be addressed, got {shape!r}")
+    return found
 
 
 def _dtype(dtype: npt.DTypeLike) -> np.dtype:
     d = np.dtype(dtype)
-    if d.hasobject or d.names is not None or d.itemsize == 0 or not d.isnative:
-        raise TypeError(f"dtype must be a plain native number type, got {d!r}")
+    if d.kind not in "biufc" or not d.isnative:
+        raise TypeError(f"dtype must be a native number type, got {d!r}")
     return d
+
+
+def _allocate(
+    shape: int | Sequence[int], dtype: npt.DTypeLike, *, zeroed: bool
+) -> Array:
+    d = _dtype(dtype)
+    return _core.allocate(_shape(shape, d.itemsize), d, zeroed)
 
 
 def empty(shape: int | Sequence[int], dtype: npt.DTypeLike = np.float64) -> Array:
@@ -43,7 +57,7 @@ def empty(shape: int | Sequence[int], dtype: npt.DTypeLike = np.float64) -> Arra
     >>> w.shape, w.dtype, w.ctypes.data % 64
     ((3, 2), dtype('float32'), 0)
     """
-    return _core.allocate(_shape(shape), _dtype(dtype), False)
+    return _allocate(shape, dtype, zeroed=False)
 
 
 def zeros(shape: int | Sequence[int], dtype: npt.DTypeLike = np.float64) -> Array:
@@ -61,4 +75,4 @@ def zeros(shape: int | Sequence[int], dtype: npt.DTypeLike = np.float64) -> Arra
     >>> gs.zeros(4)
     array([0., 0., 0., 0.])
     """
-    return _core.allocate(_shape(shape), _dtype(dtype), True)
+    return _allocate(shape, dtype, zeroed=True)

@@ -9,7 +9,7 @@ import numpy as np
 from gradstep import _core, checks
 from gradstep.declared import OPTIMIZERS, Declared, hyper_names, positional
 from gradstep.hyper import flag
-from gradstep.state import matched, own_keys, read_state
+from gradstep.state import STRUCTURE, matched, own_keys, read_state
 from gradstep.structure import Bundle, Grads, Params, as_groups, bundle, check_group
 
 __all__ = ["DTYPE_WORDS", "OPTIMIZERS", "Optimizer"]
@@ -37,6 +37,8 @@ class Optimizer(Declared):
         for group in given:
             self._append(group)
         self._states: list[dict[str, Any]] = [{} for _ in self._arrays()]
+        if not self._states:
+            raise ValueError(f"{self._owner}: params is empty; pass at least one array")
         self._assemble([0] * len(self._states))
 
     # -- groups
@@ -126,9 +128,10 @@ class Optimizer(Declared):
         dtype = self._arrays()[i].dtype
         if dtype not in DTYPE_WORDS:
             known = ", ".join(map(str, DTYPE_WORDS))
+            remedy = "a.astype('float64')" if dtype.kind in "biuf" else "real numbers"
             raise TypeError(
                 f"{self._owner}: params{self._suffixes[i]} has dtype {dtype}, expected "
-                f"one of {known}; pass a.astype('float64')"
+                f"one of {known}; pass {remedy}"
             )
         return _core.find(rule, DTYPE_WORDS[dtype])
 
@@ -207,7 +210,7 @@ class Optimizer(Declared):
 
     def _flat(self, grads: Any) -> list[Any]:
         where = f"{self._owner}.step: grads"
-        entries = checks.ordered(where, None, len(self._bundles), grads)
+        entries = checks.ordered(where, None, len(self._bundles), grads, hint="")
         return [
             g
             for j, found in enumerate(self._bundles)
@@ -271,8 +274,8 @@ class Optimizer(Declared):
         Parameters
         ----------
         state_dict : mapping
-            From `state_dict` of an optimizer of the same class over arrays of the same
-            shapes and dtypes. It is copied.
+            From `state_dict` of an optimizer with the same options and states, over
+            arrays of the same shapes and dtypes. It is copied.
 
         Raises
         ------
@@ -298,8 +301,10 @@ class Optimizer(Declared):
         ]
         with self._engine:
             for j, group in enumerate(saved):
-                extra = {k: v for k, v in group.items() if k not in self._groups[j]}
-                self._groups[j].update(extra)
+                ours = self._groups[j]
+                kept = {k: ours[k] for k in STRUCTURE if k in ours}
+                ours.clear()
+                ours.update(kept | group)
                 self._commit(j, options[j], prepared[j])
             for i, (t, states) in enumerate(loaded):
                 self._engine.set_t(i, t)

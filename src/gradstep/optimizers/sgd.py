@@ -64,7 +64,7 @@ class SGD(Optimizer):
     Notes
     -----
     State: none without momentum, else one array of the parameter's dtype (`b` or `z`).
-    Momentum that is switched on later starts from :math:`b = g`, as in torch.
+    Momentum that is switched on later, or on again, starts from :math:`b = g`.
 
     References
     ----------
