@@ -22,9 +22,9 @@ cdef void step(void *plan) noexcept nogil:
     plan_step(<gs_plan *>plan)
 
 
-def rows_fit(const int64_t[::1] rows, size_t n):
-    """Whether all rows are in [0, n)."""
-    return rows.shape[0] == 0 or gs_lls_rows_fit(&rows[0], rows.shape[0], n)
+def rows_fit(cnp.ndarray rows, size_t n):
+    """Whether all rows, C-ordered int64, are in [0, n)."""
+    return gs_lls_rows_fit(<int64_t *>cnp.PyArray_DATA(rows), rows.size, n)
 
 
 def run(
@@ -33,21 +33,22 @@ def run(
     cnp.ndarray y,
     cnp.ndarray w,
     cnp.ndarray g,
-    double[::1] total,
-    const int64_t[::1] rows,
+    cnp.ndarray total,
+    cnp.ndarray rows,
     size_t batch,
     bint mean,
 ):
     """One update of w for every `batch` of the rows, by the engine's only array; returns
     whether w is finite then.
 
-    X is (N, L), y (N, K), w and g (K, L), all C-ordered and of one type, total of size
-    K L and zero; rows are valid. `gradstep.lls` sees to all that.
+    X is (N, L), y (N, K), w and g (K, L), all C-ordered and of one type, `total` float64
+    of size K L and zero; rows are int64 and valid. `gradstep.lls` sees to all that.
     """
     cdef gs_lls p
     cdef bint single = cnp.PyArray_TYPE(X) == cnp.NPY_FLOAT32
     cdef gs_lls_run_fn *updates = table().lls_f32 if single else table().lls_f64
-    cdef size_t count = rows.shape[0]
+    cdef size_t count = rows.size
+    cdef const int64_t *order = <int64_t *>cnp.PyArray_DATA(rows)
     cdef bint finite
     p.X = cnp.PyArray_DATA(X)
     p.y = cnp.PyArray_DATA(y)
@@ -55,7 +56,7 @@ def run(
     p.K = cnp.PyArray_DIM(w, 0)
     p.w = cnp.PyArray_DATA(w)
     p.g = cnp.PyArray_DATA(g)
-    p.sum = &total[0] if total.shape[0] else NULL
+    p.sum = <double *>cnp.PyArray_DATA(total)
     p.mean = mean
     p.step = step
     p.argument = &engine.plan
@@ -67,7 +68,7 @@ def run(
         engine.plan.tensor[0].segment.g = p.g
         engine.plan.tensor[0].moving = True
         with nogil:
-            finite = updates(&p, &rows[0], count, batch)
+            finite = updates(&p, order, count, batch)
     finally:
         engine.plan.tensor[0].moving = False
         engine.leave()

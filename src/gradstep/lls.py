@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from gradstep import _core, _lls
-from gradstep.memory import zeros
 from gradstep.optimizer import Optimizer
 from gradstep.structure import Array
 
@@ -204,7 +203,7 @@ class _Loop:
         # More than all rows of an epoch is all of them, whatever C can count to.
         self.batch_size = min(_whole("batch_size", batch_size, 1), 1 << 62)
         self.updates = 0
-        self._w = zeros((self.y.shape[1], X.shape[1]), X.dtype)
+        self._w = _core.allocate((self.y.shape[1], X.shape[1]), X.dtype, True)
         self.coef = self._w[0] if y.ndim == 1 else self._w.T
         if coef0 is not None:
             start = _real_array("fit: coef0", coef0)
@@ -214,7 +213,7 @@ class _Loop:
                     f"fit: coef0 has shape {start.shape}, expected {self.coef.shape}"
                 )
             self.coef[...] = start
-        self._g = zeros(self._w.shape, X.dtype)
+        self._g = _core.allocate(self._w.shape, X.dtype, True)
         self._sum = np.zeros(self._w.size)
         self.optimizer = optimizer(self.coef)
         if not isinstance(self.optimizer, Optimizer) or not self._is_its_param():
