@@ -36,7 +36,9 @@ class Optimizer(Declared):
         self._bundles: list[Bundle] = []
         for group in given:
             self._append(group)
-        self._states: list[dict[str, Any]] = [{} for _ in self._arrays()]
+        self._states: list[dict[str, Any]] = [
+            {} for found in self._bundles for _ in found.arrays
+        ]
         if not self._states:
             raise ValueError(f"{self._owner}: params is empty; pass at least one array")
         self._assemble([0] * len(self._states))
@@ -84,9 +86,6 @@ class Optimizer(Declared):
 
     # -- arrays, kernels and states
 
-    def _arrays(self) -> list[Any]:
-        return [a for found in self._bundles for a in found.arrays]
-
     def _indices(self, j: int) -> range:
         """Where the arrays of group j are among all."""
         first = sum(len(found.arrays) for found in self._bundles[:j])
@@ -102,11 +101,12 @@ class Optimizer(Declared):
             for j, found in enumerate(self._bundles)
             for suffix in found.suffixes()
         ]
-        group_of = [j for j in range(len(self._bundles)) for _ in self._indices(j)]
+        group_of = [j for j, found in enumerate(self._bundles) for _ in found.arrays]
+        self._arrays = tuple(a for found in self._bundles for a in found.arrays)
         whole = self._bundles[0] if self._bare else None
         self._engine = _core.Engine(
             self._owner,
-            tuple(self._arrays()),
+            self._arrays,
             tuple(suffixes),
             tuple(group_of),
             len(self._bundles),
@@ -125,7 +125,7 @@ class Optimizer(Declared):
         self._engine.bound()
 
     def _kernel(self, rule: str, i: int) -> _core.Kernel:
-        dtype = self._arrays()[i].dtype
+        dtype = self._arrays[i].dtype
         if dtype not in DTYPE_WORDS:
             known = ", ".join(map(str, DTYPE_WORDS))
             remedy = "a.astype('float64')" if dtype.kind in "biuf" else "real numbers"
@@ -150,12 +150,12 @@ class Optimizer(Declared):
         self._commit(j, options, self._prepared(j, options))
 
     def _prepared(self, j: int, options: Mapping[str, Any]) -> dict[int, Any]:
-        """Return kernel and states of each array of group j under these options.
+        """Return kernel and states of each array of group j, if its rule changes.
 
         States that an array has under the same name go on; others start at zero.
         """
-        rule, arrays, found = self.rule(options), self._arrays(), {}
-        for i in self._indices(j):
+        rule, arrays, found = self.rule(options), self._arrays, {}
+        for i in self._indices(j) if rule != self._bound[j] else ():
             kernel, old = self._kernel(rule, i), self._states[i]
             states = {
                 name: old[name]
@@ -170,16 +170,15 @@ class Optimizer(Declared):
         self, j: int, options: dict[str, Any], prepared: dict[int, Any]
     ) -> None:
         """Step group j by these options, kernels and states from now on."""
-        if self.rule(options) != self._bound[j]:
-            for i, (kernel, states) in prepared.items():
-                # Momentum that is switched on late begins as it would have at first.
-                if states and not set(self._states[i]) & set(states):
-                    self._engine.set_t(i, 0)
-                self._states[i] = states
-                self._engine.bind(i, kernel, tuple(states.values()))
-            if self._bound[j] is not None:
-                self._engine.bound()
-            self._bound[j] = self.rule(options)
+        for i, (kernel, states) in prepared.items():
+            # Momentum that is switched on late begins as it would have at first.
+            if states and not set(self._states[i]) & set(states):
+                self._engine.set_t(i, 0)
+            self._states[i] = states
+            self._engine.bind(i, kernel, tuple(states.values()))
+        if prepared and self._bound[j] is not None:
+            self._engine.bound()
+        self._bound[j] = self.rule(options)
         self._groups[j].update(options)
         numbers = self.numbers(options)
         hyper = tuple(numbers[name] for name in hyper_names(self.rule(options)))
@@ -290,14 +289,15 @@ class Optimizer(Declared):
                     raise KeyError(f"{where}: param_groups[{j}] lacks {name!r}")
         options = [self.checked(own_keys(group)) for group in saved]
         prepared = [self._prepared(j, found) for j, found in enumerate(options)]
-        arrays = self._arrays()
         loaded = [
             read_state(
-                f"{where}: state[{keys[i]!r}]", saved_state, kernel.state, arrays[i]
+                f"{where}: state[{keys[i]!r}]",
+                state_dict["state"].get(keys[i]),
+                self._kernel(self.rule(found), i).state,
+                self._arrays[i],
             )
-            for group in prepared
-            for i, (kernel, _) in group.items()
-            for saved_state in [state_dict["state"].get(keys[i])]
+            for j, found in enumerate(options)
+            for i in self._indices(j)
         ]
         with self._engine:
             for j, group in enumerate(saved):

@@ -39,12 +39,13 @@ def matched(
     keys: list[Any] = []
     for j, (theirs, ours) in enumerate(zip(saved, groups, strict=True)):
         keys += _match_group(f"{where}: param_groups[{j}]", theirs, ours)
-    if len(set(keys)) != len(keys):
+    known = set(keys)
+    if len(known) != len(keys):
         raise ValueError(
             f"{where}: 'params' of the groups hold an array twice, got {keys}"
         )
     for key in state_dict["state"]:
-        if key not in keys:
+        if key not in known:
             raise KeyError(f"{where}: state has {key!r}, param_groups have not")
     without = [{k: v for k, v in g.items() if k not in STRUCTURE} for g in saved]
     return without, keys
