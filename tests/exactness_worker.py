@@ -6,6 +6,7 @@ itself under all of them, over all sizes from 1 to 4097, and exits with 1 if any
 differ.
 """
 
+import functools
 import hashlib
 import json
 import os
@@ -16,8 +17,18 @@ from typing import Any
 
 import numpy as np
 
-from gradstep import _core
-from support import NUMPY, SIZES, floats, hyper_of, kernels, label, random_state
+import gradstep as gs
+from gradstep import _core, lls
+from support import (
+    NUMPY,
+    SIZES,
+    floats,
+    hyper_of,
+    kernels,
+    label,
+    random_state,
+    words,
+)
 
 STEPS = 50
 LARGE = 2**20 + 3
@@ -68,6 +79,28 @@ def digest(kernel: _core.Kernel, sizes: list[int]) -> str:
     return sha.hexdigest()
 
 
+def fit_digest(dtype: type) -> str:
+    """Hash the coefficients of fits with few and with many features and targets."""
+    sha = hashlib.sha256()
+    for columns in (1, 2, 15, 16, 17, 33, 100):
+        for targets in (1, 3):
+            X = floats(5, 61 * columns, dtype).reshape(61, columns)
+            y = floats(6, 61 * targets, dtype).reshape(61, targets)
+            adam = functools.partial(gs.Adam, lr=0.01)
+            order = np.argsort(words(7, 61))
+            done = lls.fit(
+                X, y, optimizer=adam, batch_size=8, epochs=3, order=lambda _, o=order: o
+            )
+            sha.update(np.ascontiguousarray(done.coef).tobytes())
+    return sha.hexdigest()
+
+
+def digests(sizes: list[int]) -> dict[str, str]:
+    """Hash what every kernel and the least-squares trainer make."""
+    fits = {f"lls-{name}": fit_digest(dtype) for name, dtype in NUMPY.items()}
+    return {label(k): digest(k, sizes) for k in kernels()} | fits
+
+
 def run(isa: str, threads: int, *arguments: str) -> dict[str, Any]:
     """What this program prints in a process of its own."""
     environment = {
@@ -107,8 +140,8 @@ def main() -> int:
     if "compare" in sys.argv:
         return compare()
     sizes = list(range(1, 4098)) if "all" in sys.argv else SIZES
-    found = {label(k): digest(k, [*sizes, LARGE]) for k in kernels()}
-    json.dump({"isa": _core.isa(), "hashes": found}, sys.stdout)
+    hashes = digests([*sizes, LARGE])
+    json.dump({"isa": _core.isa(), "hashes": hashes}, sys.stdout)
     return 0
 
 

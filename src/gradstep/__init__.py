@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+from gradstep import lls, optimizers
 from gradstep._build import build_config
 from gradstep._core import isa
 from gradstep.memory import empty, zeros
 from gradstep.optimizer import OPTIMIZERS, Optimizer
-from gradstep.optimizers import SGD, Adam, AdamW, Lion
+from gradstep.optimizers import *  # noqa: F403  # every class, by its __all__
 from gradstep.threads import get_num_threads, set_num_threads
 
 __version__ = build_config()["version"]
@@ -26,16 +27,14 @@ def get_include() -> str:
 
 __all__ = [
     "OPTIMIZERS",
-    "SGD",
-    "Adam",
-    "AdamW",
-    "Lion",
     "Optimizer",
     "build_config",
     "empty",
     "get_include",
     "get_num_threads",
     "isa",
+    "lls",
     "set_num_threads",
     "zeros",
 ]
+__all__ += optimizers.__all__

@@ -1,7 +1,8 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+from typing_extensions import disjoint_base
 
 from gradstep.structure import Array
 
@@ -17,6 +18,7 @@ def allocate(
 ) -> Array: ...
 def unchanged(p: Array, view: Array) -> bool: ...
 
+@disjoint_base
 class Kernel:
     @property
     def rule(self) -> str: ...
@@ -27,9 +29,10 @@ class Kernel:
     @property
     def state(self) -> tuple[str, ...]: ...
 
+@disjoint_base
 class Engine:
-    def __init__(
-        self,
+    def __new__(
+        cls,
         owner: str,
         arrays: tuple[Any, ...],
         suffixes: tuple[str, ...],
@@ -38,7 +41,7 @@ class Engine:
         *,
         names: Iterable[str] | None = None,
         single: bool = False,
-    ) -> None: ...
+    ) -> Self: ...
     @property
     def owner(self) -> str: ...
     def bind(self, i: int, kernel: Kernel, states: tuple[Array, ...]) -> None: ...

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-# cython: freethreading_compatible=True
+# cython: freethreading_compatible=True, auto_pickle=False, autotestdict=False
 """Pointers, checks and the GIL. No rule is named here and no element is computed.
 
 Everything that the C loops take for granted is established in this file: arrays without
@@ -144,7 +144,7 @@ def find(str rule, str dtype):
 
 # ---- memory --------------------------------------------------------------------------
 
-cdef class Block:
+cdef class _Block:
     """Owns the memory of an array made by `allocate`."""
     cdef gs_memory memory
 
@@ -165,7 +165,7 @@ def allocate(shape, dtype, bint zeroed, cnp.ndarray like=None):
     cdef size_t residue = 0
     if like is not None:
         residue = <uintptr_t>cnp.PyArray_DATA(like) % GS_LINE // size * size
-    cdef Block block = Block.__new__(Block)
+    cdef _Block block = _Block.__new__(_Block)
     cdef size_t bytes = n * size
     cdef bint done
     with nogil:

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-# cython: freethreading_compatible=True
+# cython: freethreading_compatible=True, auto_pickle=False, autotestdict=False
 """Hands the arrays of a least-squares problem to the C loop of csrc/lls.h."""
 
 cimport numpy as cnp
