@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import exactness_worker
+import gradstep as gs
 from gradstep import _core
 from support import (
     NUMPY,
@@ -85,6 +87,29 @@ def test_a_tensor_cut_in_parts_is_the_same_tensor(
         step_by(kernel, p, g[begin:end], states, hyper_of(kernel), 3)
     step_by(kernel, whole[0], g, whole[1:], hyper_of(kernel), 3)
     assert all(same_bits(a, b) for a, b in zip(parts, whole))
+
+
+@pytest.mark.parametrize("name", sorted(gs.OPTIMIZERS))
+def test_arrays_together_are_arrays_alone(name: str) -> None:
+    """Of two types, in two groups, some without a gradient: each has its own t."""
+    start = [floats(k, 9, np.float64 if k % 3 else np.float32) for k in range(6)]
+    options: list[dict[str, Any]] = [{"lr": 0.1}, {"lr": 0.3, "weight_decay": 0.2}]
+
+    def grads(t: int) -> list[np.ndarray | None]:
+        made = [floats(10 * t + k, 9, p.dtype) for k, p in enumerate(start)]
+        return [None if (t + k) % 4 == 0 else g for k, g in enumerate(made)]
+
+    together = [p.copy() for p in start]
+    groups = [options[j] | {"params": together[j::2]} for j in (0, 1)]
+    optimizer = gs.OPTIMIZERS[name](groups)
+    alone = [p.copy() for p in start]
+    singles = [gs.OPTIMIZERS[name]([p], **options[k % 2]) for k, p in enumerate(alone)]
+    for t in range(1, 9):
+        optimizer.step([grads(t)[0::2], grads(t)[1::2]])
+        for single, g in zip(singles, grads(t)):
+            single.step([g])
+    assert all(same_bits(a, b) for a, b in zip(together, alone))
+    assert len({s["step"] for s in optimizer.state}) > 1
 
 
 @pytest.mark.parametrize("kernel", kernels(), ids=label)
