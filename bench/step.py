@@ -25,7 +25,7 @@ import numpy as np
 import gradstep as gs
 from gradstep import _core
 from gradstep.optimizer import DTYPE_WORDS
-from gradstep.roofline import bytes_moved, interleaved, one_step
+from gradstep.roofline import bytes_moved, interleaved, traffic
 from gradstep.structure import Array
 
 Step = Callable[[], object]
@@ -35,7 +35,6 @@ Result = dict[str, Any]
 
 WARM_UP = 3  # steps: peers allocate their states in the first
 SHORTEST = 2e-3  # seconds of one timing, far above what the clock resolves
-STIR = 2.0**-10  # what traffic adds of g: zeros are moved faster than other contents
 ROUNDS = 25
 FEWEST = 7  # rounds, below which quartiles say nothing
 BUDGET = 40.0  # seconds of a case; slow ones get fewer rounds
@@ -78,23 +77,7 @@ def step_gradstep(rule: str, params: Arrays, grads: Arrays) -> Step:
 
 def step_traffic(rule: str, params: Arrays, grads: Arrays) -> Step:
     """Move the same bytes, in memory that is aligned as well as it can be."""
-    dtype, n = params[0].dtype, len(params)
-    states = states_of(rule, dtype)
-    name = f"traffic_state{states}" if states else "traffic"
-    p, g = ([gs.zeros(a.shape, dtype) for a in arrays] for arrays in (params, grads))
-    for to, a in zip(p + g, params + grads):
-        np.copyto(to, a)
-    if n == 1:
-        return one_step(name, {"zero": STIR}, p[0], g[0])
-    # Many arrays are one engine, as they are in an optimizer: one call, not many.
-    kernel = _core.find(name, DTYPE_WORDS[dtype])
-    engine = _core.Engine(name, tuple(p), ("",) * n, (0,) * n, 1)
-    for i, a in enumerate(p):
-        own = tuple(_core.allocate((), dtype, True, a) for _ in kernel.state)
-        engine.bind(i, kernel, own)
-    engine.set_group(0, (STIR,), 1.0)
-    engine.bound()
-    return functools.partial(engine.step, g)
+    return traffic(states_of(rule, params[0].dtype), params, grads)
 
 
 def tensors(params: Arrays, grads: Arrays) -> list[Any]:
@@ -178,7 +161,7 @@ def measure(case: str, rule: str, dtype: DType, peers: list[str], most: int) -> 
     repeat, affordable = repeats(calls)
     start, before = time.perf_counter(), others()
     times = interleaved(calls, rounds=min(most, affordable), repeat=repeat)
-    elsewhere = (others() - before) / (time.perf_counter() - start)
+    elsewhere = max(0.0, others() - before) / (time.perf_counter() - start)
     ours = np.array(times["gradstep"])
     ratio = {k: np.quantile(np.array(t) / ours, QUARTILES) for k, t in times.items()}
     return {

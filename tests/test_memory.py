@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from support import at_offset
 
 import gradstep as gs
+from support import at_offset
 
 
 @pytest.mark.parametrize("n", [33, 600_000])

@@ -9,7 +9,7 @@ from gradstep import _core, lls
 from gradstep.datasets import wdbc
 from gradstep.optimizer import OPTIMIZERS
 from gradstep.optimizers import SGD
-from gradstep.roofline import bytes_moved, interleaved, one_step, traffic
+from gradstep.roofline import bytes_moved, interleaved, steps, traffic
 from gradstep.structure import Array
 from gradstep.threads import get_num_threads
 
@@ -58,8 +58,8 @@ def throughput() -> None:
         for rule in kind.rules:
             states = len(_core.find(rule, "f32").state)
             calls = {
-                "step": one_step(rule, kind.numbers(kind.checked({})), p, g),
-                "traffic": traffic(states, ELEMENTS, p.dtype),
+                "step": steps(rule, kind.numbers(kind.checked({})), [p], [g]),
+                "traffic": traffic(states, [p], [g]),
             }
             times = interleaved(calls, rounds=15)
             pairs = zip(times["traffic"], times["step"], strict=True)
