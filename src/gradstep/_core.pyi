@@ -39,7 +39,7 @@ class Engine:
         group_of: tuple[int, ...],
         groups: int,
         *,
-        names: Iterable[str] | None = None,
+        names: Mapping[str, int] | None = None,
         single: bool = False,
     ) -> Self: ...
     @property

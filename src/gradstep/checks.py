@@ -3,7 +3,7 @@
 Each function returns, or raises naming the argument, the value and the remedy.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -42,7 +42,7 @@ def parameter(owner: str, suffix: str, a: object) -> None:
 
 def ordered(
     where: str,
-    names: Sequence[str] | None,
+    names: Mapping[str, int] | None,
     count: int,
     grads: Any,
     hint: str = "; pass None for a parameter that has no gradient",
@@ -64,20 +64,20 @@ def ordered(
     return given
 
 
-def _by_name(where: str, names: Sequence[str], grads: Any) -> tuple[Any, ...]:
+def _by_name(where: str, names: Mapping[str, int], grads: Any) -> tuple[Any, ...]:
     if not hasattr(grads, "keys"):
         raise TypeError(
             f"{where} must be a mapping from name to array, as params was, got "
             f"{_kind(grads)}"
         )
-    for name in grads:
-        if name not in names:
-            raise KeyError(f"{where} has {name!r}, params has not")
-    for name in names:
-        if name not in grads:
-            raise KeyError(
-                f"{where} lacks {name!r}; pass None for a parameter without gradient"
-            )
+    if grads.keys() != names.keys():
+        for name in grads:
+            if name not in names:
+                raise KeyError(f"{where} has {name!r}, params has not")
+        lacking = next(name for name in names if name not in grads)
+        raise KeyError(
+            f"{where} lacks {lacking!r}; pass None for a parameter without gradient"
+        )
     return tuple([grads[name] for name in names])
 
 

@@ -302,7 +302,7 @@ def _rows(rows: npt.ArrayLike, n: int) -> Array:
             f"fit: order must return a 1-d array of integers, got {a.dtype} of shape "
             f"{a.shape}"
         )
-    rows = np.ascontiguousarray(a, np.int64)
+    rows = np.array(a, np.int64)  # a copy, which nobody can change after the check
     if not _lls.rows_fit(rows, n):
         raise ValueError(
             f"fit: order must return rows in [0, {n}), got {a.min()} to {a.max()}"

@@ -80,7 +80,7 @@ class Optimizer(Declared):
         checked = self.checked(self._defaults | options) if options else self._defaults
         entry = {"params": found.arrays, **checked}
         if found.names is not None:
-            entry["param_names"] = found.names
+            entry["param_names"] = tuple(found.names)
         self._groups.append(entry)
         self._bundles.append(found)
 

@@ -17,10 +17,10 @@ Grads: TypeAlias = Array | Iterable[Array | None] | Mapping[str, Array | None]
 
 @dataclass(frozen=True)
 class Bundle:
-    """The arrays of one group; `names` if they came in a mapping."""
+    """The arrays of one group, and where each name is if they came in a mapping."""
 
     arrays: tuple[Any, ...]
-    names: tuple[str, ...] | None
+    names: dict[str, int] | None
     single: bool
 
     def suffixes(self) -> tuple[str, ...]:
@@ -55,7 +55,8 @@ def bundle(owner: str, params: object) -> Bundle:
                 raise TypeError(
                     f"{owner}: a parameter's name must be str, got {name!r}"
                 )
-        return Bundle(tuple(params.values()), tuple(params), False)
+        names = {name: i for i, name in enumerate(params)}
+        return Bundle(tuple(params.values()), names, False)
     if isinstance(params, Iterable) and not isinstance(params, str):
         return Bundle(tuple(params), None, False)
     raise TypeError(
