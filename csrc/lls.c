@@ -1,11 +1,16 @@
 /* lls.c: the loop of lls.h for both arithmetic types, for one CPU level, as kernels.c. */
 #include "lls.h"
 
+#include <assert.h>
+
+#include "fpenv.h"
+#include "scalar.h"
+
 enum { LANES = 16 };
 
 #define JOIN_(word, dtype, isa) word##_##dtype##_##isa
 #define JOIN(word, dtype, isa) JOIN_(word, dtype, isa)
-#define K(word) JOIN(word, DTYPE, ISA)
+#define NAME(word) JOIN(word, DTYPE, ISA)
 
 #define DTYPE f32
 #define T float

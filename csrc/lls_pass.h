@@ -4,7 +4,7 @@
  * vectors: fewer than 16 products one after the other; else product j in lane j mod 16,
  * and the lanes by a fixed tree. */
 
-static double K(dot_narrow)(const T *restrict x, const T *restrict w, size_t L)
+static double NAME(dot_narrow)(const T *restrict x, const T *restrict w, size_t L)
 {
     double sum = 0;
     for (size_t j = 0; j < L; j++)
@@ -12,10 +12,10 @@ static double K(dot_narrow)(const T *restrict x, const T *restrict w, size_t L)
     return sum;
 }
 
-static double K(dot)(const T *restrict x, const T *restrict w, size_t L)
+static double NAME(dot)(const T *restrict x, const T *restrict w, size_t L)
 {
     if (L < LANES)
-        return K(dot_narrow)(x, w, L);
+        return NAME(dot_narrow)(x, w, L);
     double lane[LANES] = {0};
     const size_t whole = L - L % LANES;
     for (size_t j = 0; j < whole; j += LANES)
@@ -29,14 +29,15 @@ static double K(dot)(const T *restrict x, const T *restrict w, size_t L)
     return lane[0];
 }
 
-static void K(add_scaled)(double *restrict sum, double r, const T *restrict x, size_t L)
+static void NAME(add_scaled)(double *restrict sum, double r, const T *restrict x,
+                             size_t L)
 {
     for (size_t j = 0; j < L; j++)
         sum[j] += r * (double)x[j];
 }
 
 /* g = scale * sum, and sum is ready for the next batch. */
-static void K(finish)(T *restrict g, double *restrict sum, double scale, size_t size)
+static void NAME(finish)(T *restrict g, double *restrict sum, double scale, size_t size)
 {
     for (size_t j = 0; j < size; j++) {
         g[j] = (T)(scale * sum[j]);
@@ -45,17 +46,17 @@ static void K(finish)(T *restrict g, double *restrict sum, double scale, size_t 
 }
 
 /* The residual of a row and its part of the gradient, while the row is in L1. */
-static void K(row)(const gs_lls *p, size_t i)
+static void NAME(row)(const gs_lls *p, size_t i)
 {
     const T *x = (const T *)p->X + i * p->L;
     const T *y = (const T *)p->y + i * p->K;
     for (size_t k = 0; k < p->K; k++) {
-        const double r = K(dot)(x, (const T *)p->w + k * p->L, p->L) - (double)y[k];
-        K(add_scaled)(p->sum + k * p->L, r, x, p->L);
+        const double r = NAME(dot)(x, (const T *)p->w + k * p->L, p->L) - (double)y[k];
+        NAME(add_scaled)(p->sum + k * p->L, r, x, p->L);
     }
 }
 
-static bool K(finite)(const T *w, size_t size)
+static bool NAME(finite)(const T *w, size_t size)
 {
     bool all = true;
     for (size_t j = 0; j < size; j++)
@@ -63,14 +64,18 @@ static bool K(finite)(const T *w, size_t size)
     return all;
 }
 
-bool K(gs_lls_run)(const gs_lls *p, const int64_t *rows, size_t count, size_t batch)
+bool NAME(gs_lls_run)(const gs_lls *p, const int64_t *rows, size_t count, size_t batch)
 {
+    assert(batch > 0);
+    const gs_fpenv before = gs_fpenv_enter();
     for (size_t at = 0; at < count; at += batch) {
         const size_t size = count - at < batch ? count - at : batch;
         for (size_t i = at; i < at + size; i++)
-            K(row)(p, (size_t)rows[i]);
-        K(finish)(p->g, p->sum, p->mean ? 2.0 / (double)size : 2.0, p->L * p->K);
+            NAME(row)(p, (size_t)rows[i]);
+        NAME(finish)(p->g, p->sum, p->mean ? 2.0 / (double)size : 2.0, p->L * p->K);
         p->step(p->with);
     }
-    return K(finite)(p->w, p->L * p->K);
+    const bool finite = NAME(finite)(p->w, p->L * p->K);
+    gs_fpenv_leave(before);
+    return finite;
 }

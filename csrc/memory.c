@@ -1,3 +1,4 @@
+/* memory.c: the only file that asks the operating system for pages. */
 #include "memory.h"
 
 #include <stdint.h>
@@ -24,8 +25,10 @@ static bool map(gs_memory *memory, size_t bytes, size_t residue)
         return false;
     memory->data = past(memory->block, HUGE_PAGE, residue);
 #ifdef MADV_HUGEPAGE
-    /* A hint: where it is refused, small pages serve. */
-    (void)madvise(memory->block, memory->bytes, MADV_HUGEPAGE);
+    /* A hint: where it is refused, small pages serve. Whole pages only, or the last few
+     * bytes of an array would take a huge page of their own. */
+    (void)madvise((char *)memory->data - residue,
+                  (residue + bytes) / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
 #endif
     return true;
 }

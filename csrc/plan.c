@@ -1,3 +1,4 @@
+/* plan.c: step counts and hyperparameters to coefficients, and one run of them all. */
 #include "plan.h"
 
 #include <stdlib.h>
@@ -16,7 +17,6 @@ bool gs_plan_init(gs_plan *plan, size_t tensors, size_t groups)
         .groups = groups,
         .live = calloc(tensors + 1, sizeof *plan->live),
         .coef = calloc(tensors + 1, GS_MAX_COEF),
-        .busy = ATOMIC_FLAG_INIT,
     };
     if (plan->tensor && plan->group && plan->live && plan->coef)
         return true;
@@ -30,7 +30,7 @@ void gs_plan_free(gs_plan *plan)
     free(plan->group);
     free(plan->live);
     free(plan->coef);
-    *plan = (gs_plan){.busy = ATOMIC_FLAG_INIT};
+    *plan = (gs_plan){0};
 }
 
 /* Tensors of one group mostly share rule, dtype and t, and so their coefficients. */
@@ -50,6 +50,7 @@ static size_t prepare(gs_plan *plan)
         if (!x->moving)
             continue;
         const gs_group *group = plan->group + x->group;
+        x->moving = false;
         x->t++;
         if (last && same_coef(x, last)) {
             x->segment.coef = last->segment.coef;
@@ -73,10 +74,10 @@ void gs_plan_step(gs_plan *plan)
 
 bool gs_plan_enter(gs_plan *plan)
 {
-    return !atomic_flag_test_and_set_explicit(&plan->busy, memory_order_acquire);
+    return !__atomic_test_and_set(&plan->busy, __ATOMIC_ACQUIRE);
 }
 
 void gs_plan_leave(gs_plan *plan)
 {
-    atomic_flag_clear_explicit(&plan->busy, memory_order_release);
+    __atomic_clear(&plan->busy, __ATOMIC_RELEASE);
 }

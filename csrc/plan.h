@@ -2,7 +2,6 @@
 #ifndef GRADSTEP_PLAN_H
 #define GRADSTEP_PLAN_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -17,7 +16,7 @@ typedef struct gs_tensor {
     gs_segment segment;
     size_t group;
     int64_t t;   /* steps taken */
-    bool moving; /* has a gradient in the coming step */
+    bool moving; /* has a gradient, segment.g, in the coming step; false after it */
 } gs_tensor;
 
 typedef struct gs_plan {
@@ -27,7 +26,7 @@ typedef struct gs_plan {
     size_t groups;
     gs_segment *live; /* room for the segments of one step */
     void *coef;       /* and for their coefficients */
-    atomic_flag busy;
+    bool busy;
 } gs_plan;
 
 /* false, with nothing changed, if memory is short. */

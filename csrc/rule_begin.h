@@ -3,7 +3,8 @@
  *   RULE                 its name
  *   RULE_HYPER(X)        hyperparameters (double), in the order Python fills them
  *   RULE_STATE(X)        arrays it keeps between steps (may be empty)
- *   RULE_COEF(X)         what prepare() hands to update(), each rounded to T once
+ *   RULE_COEF(X)         what prepare() hands to update(): computed in double (WIDE),
+ *                        then rounded to T once (COEF)
  * and after it K(prepare) and K(update). Words from kernels.c: DTYPE (f32), T (the type
  * of arithmetic and state), P and G (storage of parameter and gradient), ISA; from the
  * list of rules: VARIANT (empty or _name). */
@@ -22,11 +23,15 @@
 #define HYPER K(hyper)
 #define STATE K(state)
 #define COEF K(coef)
+#define WIDE K(wide)
 
 #define FIELD(name) double name;
 typedef struct {
     RULE_HYPER(FIELD)
 } HYPER;
+typedef struct {
+    RULE_COEF(FIELD)
+} WIDE;
 #undef FIELD
 
 #define FIELD(name) T name;

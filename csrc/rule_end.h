@@ -42,9 +42,16 @@ static void K(step)(const gs_segment *s, size_t begin, size_t end)
         K(range)(s, body, end);
 }
 
+/* A coefficient that a rule forgets to set is NaN, and every test sees it. */
 static void K(prepare_any)(const double *hyper, double t, void *coef)
 {
-    K(prepare)((const HYPER *)hyper, t, coef);
+#define UNSET(name) .name = NAN,
+#define ROUNDED(name) .name = (T)wide.name,
+    WIDE wide = {RULE_COEF(UNSET)};
+    K(prepare)((const HYPER *)hyper, t, &wide);
+    *(COEF *)coef = (COEF){RULE_COEF(ROUNDED)};
+#undef ROUNDED
+#undef UNSET
 }
 
 #define NAME(name) #name,
@@ -75,6 +82,7 @@ static const gs_kernel K(kernel) = {
 #undef TEXT
 #undef TEXT_
 
+#undef WIDE
 #undef COEF
 #undef STATE
 #undef HYPER

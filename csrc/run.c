@@ -14,26 +14,37 @@
 #include "fpenv.h"
 
 enum {
-    CHUNK = 4096,        /* elements; a whole number of pages in every dtype */
-    SEGMENT_COST = 64,   /* what starting a segment costs, in elements */
-    SERIAL_BELOW = 16384 /* elements; waking a thread costs more than it saves */
+    CHUNK = 4096,               /* elements */
+    SEGMENT_COST = 64,          /* what starting a segment costs, in elements */
+    SERIAL_BELOW = 16384,       /* elements; waking a thread costs more than it saves */
+    ZERO_SERIAL_BELOW = 1 << 22 /* bytes, likewise */
 };
 
-static int threads = 1;
+static _Atomic int threads = 1;
+static _Atomic bool orphaned = false;
 
-/* A child of a process that ever used libgomp hangs for ever in its next parallel
- * region, because the pool's threads do not survive the fork. */
+/* A child of a process that used libgomp, through us or anybody else, hangs for ever in
+ * its next parallel region, because the pool's threads do not survive the fork. */
 static void after_fork_in_child(void)
 {
     threads = 1;
+    orphaned = true;
 }
 
-void gs_set_threads(int n)
+static void guard_forks(void)
 {
-    static bool guarded = false;
-    if (!guarded)
-        guarded = pthread_atfork(NULL, NULL, after_fork_in_child) == 0;
-    threads = guarded ? n : 1;
+    if (pthread_atfork(NULL, NULL, after_fork_in_child) != 0)
+        orphaned = true; /* unguarded, so never more than one thread */
+}
+
+bool gs_set_threads(int n)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, guard_forks);
+    if (orphaned)
+        return n == 1;
+    threads = n;
+    return true;
 }
 
 int gs_threads(void)
@@ -89,8 +100,7 @@ void gs_run(const gs_segment *segment, size_t count)
 
 void gs_zero(void *at, size_t bytes)
 {
-    const size_t page = 1 << 21;
-    const int n = bytes < 2 * page ? 1 : threads;
+    const int n = bytes < ZERO_SERIAL_BELOW ? 1 : threads;
     if (n == 1) {
         memset(at, 0, bytes);
         return;

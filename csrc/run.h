@@ -2,15 +2,18 @@
 #ifndef GRADSTEP_RUN_H
 #define GRADSTEP_RUN_H
 
+#include <stdbool.h>
+
 #include "kernel.h"
 
 void gs_run(const gs_segment *segment, size_t count);
 
-/* Writes zeros; each thread touches first the pages that it will later update. */
+/* Writes zeros with all threads, which also brings the pages in. */
 void gs_zero(void *at, size_t bytes);
 
-/* How many threads large work is spread over; 1 in a forked child (see run.c). */
-void gs_set_threads(int threads);
+/* How many threads large work is spread over. A forked child has 1 and keeps it (see
+ * run.c): false if it was asked for more. */
+bool gs_set_threads(int threads);
 int gs_threads(void);
 
 #endif

@@ -1,7 +1,12 @@
-/* scalar.h: the only file that knows compilers, devices and storage types.
- * Rules see RULE_FN, RULE_HOST, SQRT, MAX, SIGN and powi, and nothing below them. */
+/* scalar.h: what rules need of compilers, devices and storage types.
+ * Rules see RULE_FN, RULE_HOST, SQRT, MAX, SIGN, powi and, in prepare(), sqrt, which IEEE
+ * defines; and nothing below them. */
 #ifndef GRADSTEP_SCALAR_H
 #define GRADSTEP_SCALAR_H
+
+#if defined __FAST_MATH__ || __FLT_EVAL_METHOD__ != 0
+#error "-ffast-math and x87 arithmetic give other bits; take them out of CFLAGS"
+#endif
 
 #include <math.h>
 #include <stddef.h>
@@ -14,7 +19,7 @@
 #else
 #define RULE_FN static inline
 #endif
-#define RULE_HOST static
+#define RULE_HOST static inline
 /* A loop is a function of its own: it has a name in a profile, and .ci/check_build.py can
  * read in the assembly whether it was vectorised. */
 #define RULE_LOOP static __attribute__((noinline))

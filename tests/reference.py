@@ -69,9 +69,9 @@ def _adam(
     return {"p": _descend(p, m_hat / (np.sqrt(v_hat) + eps), lr), **new}
 
 
-def _touch(g: Array, zero: float, **arrays: Array) -> Step:
-    """Traffic for every array x: x + zero g."""
-    return {name: x + zero * g for name, x in arrays.items()}
+def _touch(g: Array, stir: float, **arrays: Array) -> Step:
+    """Traffic for every array x: x + stir g."""
+    return {name: x + stir * g for name, x in arrays.items()}
 
 
 def sgd(*, t: int, p: Array, g: Array, lr: float, weight_decay: float) -> Step:
@@ -306,38 +306,38 @@ def lion(
     return {"p": p, "m": _average(m, g, beta2)}
 
 
-def traffic(*, t: int, p: Array, g: Array, zero: float) -> Step:
+def traffic(*, t: int, p: Array, g: Array, stir: float) -> Step:
     """Nothing, at the cost of reading p and g and writing p: a benchmark's roofline.
 
-    No paper: theta_t = theta_{t-1} + zero g_t
+    No paper: theta_t = theta_{t-1} + stir g_t
     """
-    return _touch(g, zero, p=p)
+    return _touch(g, stir, p=p)
 
 
-def traffic_state1(*, t: int, p: Array, g: Array, a: Array, zero: float) -> Step:
-    """Traffic with one state: s_t = s_{t-1} + zero g_t."""
-    return _touch(g, zero, p=p, a=a)
+def traffic_state1(*, t: int, p: Array, g: Array, a: Array, stir: float) -> Step:
+    """Traffic with one state: s_t = s_{t-1} + stir g_t."""
+    return _touch(g, stir, p=p, a=a)
 
 
 def traffic_state2(
-    *, t: int, p: Array, g: Array, a: Array, b: Array, zero: float
+    *, t: int, p: Array, g: Array, a: Array, b: Array, stir: float
 ) -> Step:
-    """Traffic with two states: s_t = s_{t-1} + zero g_t."""
-    return _touch(g, zero, p=p, a=a, b=b)
+    """Traffic with two states: s_t = s_{t-1} + stir g_t."""
+    return _touch(g, stir, p=p, a=a, b=b)
 
 
 def traffic_state3(
-    *, t: int, p: Array, g: Array, a: Array, b: Array, c: Array, zero: float
+    *, t: int, p: Array, g: Array, a: Array, b: Array, c: Array, stir: float
 ) -> Step:
-    """Traffic with three states: s_t = s_{t-1} + zero g_t."""
-    return _touch(g, zero, p=p, a=a, b=b, c=c)
+    """Traffic with three states: s_t = s_{t-1} + stir g_t."""
+    return _touch(g, stir, p=p, a=a, b=b, c=c)
 
 
 def traffic_state4(
-    *, t: int, p: Array, g: Array, a: Array, b: Array, c: Array, d: Array, zero: float
+    *, t: int, p: Array, g: Array, a: Array, b: Array, c: Array, d: Array, stir: float
 ) -> Step:
-    """Traffic with four states: s_t = s_{t-1} + zero g_t."""
-    return _touch(g, zero, p=p, a=a, b=b, c=c, d=d)
+    """Traffic with four states: s_t = s_{t-1} + stir g_t."""
+    return _touch(g, stir, p=p, a=a, b=b, c=c, d=d)
 
 
 RULES: dict[str, Callable[..., Step]] = {

@@ -22,7 +22,7 @@ HYPER = {
     "weight_decay": 0.117,
     "momentum": 0.83,
     "dampening": 0.21,
-    "zero": 0.37,
+    "stir": 0.37,
 }
 
 # States that are sums of squares.

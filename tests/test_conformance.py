@@ -67,6 +67,7 @@ def test_a_long_run_stays_with_the_reference(kernel: _core.Kernel) -> None:
     engine = _core.Engine(kernel.rule, (p,), ("",), (0,), 1, single=True)
     engine.bind(0, kernel, tuple(states.values()))
     engine.set_group(0, tuple(hyper.values()), 1.0)
+    engine.bound()
     wide = {"p": p.astype(np.float64)}
     wide |= {name: np.zeros(n) for name in states}
     for t in range(1, 21):

@@ -24,9 +24,9 @@ def take(Engine engine, double[::1] grad, int steps):
     '''Steps of the engine's only array in a loop of our own, without the GIL.'''
     cdef int k
     engine.plan.tensor[0].segment.g = &grad[0]
-    engine.plan.tensor[0].moving = True
     with nogil:
         for k in range(steps):
+            engine.plan.tensor[0].moving = True
             plan_step(&engine.plan)
 """
 

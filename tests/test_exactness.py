@@ -180,6 +180,16 @@ def test_the_callers_floating_point_mode_is_not_ours(
     assert all(same_bits(a, b) for a, b in zip(expected, got))
 
 
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="sets bits of x86's MXCSR")
+@pytest.mark.parametrize("bits", [FLUSH_TO_ZERO_AND_DENORMALS_ARE_ZERO, ROUND_UP])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_nor_is_it_the_trainers(dtype: type, bits: int) -> None:
+    expected = exactness_worker.fit_digest(dtype)
+    with _mxcsr(bits):
+        got = exactness_worker.fit_digest(dtype)
+    assert got == expected
+
+
 if __name__ == "__main__":
     found = exactness_worker.digests(GOLDEN_SIZES)
     GOLDEN.write_text(json.dumps(found, indent=2) + "\n")

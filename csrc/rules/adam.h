@@ -22,20 +22,20 @@
 #else
 #define RULE_STATE(X) X(m) X(v)
 #endif
-#define RULE_COEF(X) X(b1) X(a1) X(b2) X(a2) X(decay) X(keep) X(step) X(root) X(eps)
+#define RULE_COEF(X) X(b1) X(a1) X(b2) X(a2) X(decay) X(keep) X(rate) X(root) X(eps)
 #include "../rule_begin.h"
 
-RULE_HOST void K(prepare)(const HYPER *h, double t, COEF *c)
+RULE_HOST void K(prepare)(const HYPER *h, double t, WIDE *c)
 {
-    c->b1 = (T)h->beta1;
-    c->a1 = (T)(1 - h->beta1);
-    c->b2 = (T)h->beta2;
-    c->a2 = (T)(1 - h->beta2);
-    c->decay = (T)h->weight_decay;
-    c->keep = (T)(1 - h->lr * h->weight_decay);
-    c->step = (T)(h->lr / (1 - powi(h->beta1, t)));
-    c->root = (T)(1 / sqrt(1 - powi(h->beta2, t)));
-    c->eps = (T)h->eps;
+    c->b1 = h->beta1;
+    c->a1 = 1 - h->beta1;
+    c->b2 = h->beta2;
+    c->a2 = 1 - h->beta2;
+    c->decay = h->weight_decay;
+    c->keep = 1 - h->lr * h->weight_decay;
+    c->rate = h->lr / (1 - powi(h->beta1, t));
+    c->root = 1 / sqrt(1 - powi(h->beta2, t));
+    c->eps = h->eps;
 }
 
 RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
@@ -53,7 +53,7 @@ RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
 #else
     const T v = s->v;
 #endif
-    return p - (c->step * s->m) / (SQRT(v) * c->root + c->eps);
+    return p - (c->rate * s->m) / (SQRT(v) * c->root + c->eps);
 }
 #include "../rule_end.h"
 #undef DECOUPLED

@@ -10,15 +10,15 @@
 #define RULE_COEF(X) X(b1) X(a1) X(b2) X(a2) X(keep) X(lr)
 #include "../rule_begin.h"
 
-RULE_HOST void K(prepare)(const HYPER *h, double t, COEF *c)
+RULE_HOST void K(prepare)(const HYPER *h, double t, WIDE *c)
 {
     (void)t;
-    c->b1 = (T)h->beta1;
-    c->a1 = (T)(1 - h->beta1);
-    c->b2 = (T)h->beta2;
-    c->a2 = (T)(1 - h->beta2);
-    c->keep = (T)(1 - h->lr * h->weight_decay);
-    c->lr = (T)h->lr;
+    c->b1 = h->beta1;
+    c->a1 = 1 - h->beta1;
+    c->b2 = h->beta2;
+    c->a2 = 1 - h->beta2;
+    c->keep = 1 - h->lr * h->weight_decay;
+    c->lr = h->lr;
 }
 
 RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)

@@ -9,11 +9,11 @@
 #define RULE_COEF(X) X(lr) X(decay)
 #include "../rule_begin.h"
 
-RULE_HOST void K(prepare)(const HYPER *h, double t, COEF *c)
+RULE_HOST void K(prepare)(const HYPER *h, double t, WIDE *c)
 {
     (void)t;
-    c->lr = (T)h->lr;
-    c->decay = (T)h->weight_decay;
+    c->lr = h->lr;
+    c->decay = h->weight_decay;
 }
 
 RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)

@@ -8,10 +8,10 @@
 #define RULE_COEF(X) X(momentum)
 #include "../rule_begin.h"
 
-RULE_HOST void K(prepare)(const HYPER *h, double t, COEF *c)
+RULE_HOST void K(prepare)(const HYPER *h, double t, WIDE *c)
 {
     (void)t;
-    c->momentum = (T)h->momentum;
+    c->momentum = h->momentum;
 }
 
 RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)

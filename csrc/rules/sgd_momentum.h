@@ -13,28 +13,28 @@
 #define RULE_HYPER(X) X(lr) X(momentum) X(weight_decay)
 #endif
 #define RULE_STATE(X) X(b)
-#define RULE_COEF(X) X(lr) X(decay) X(keep) X(take) X(look)
+#define RULE_COEF(X) X(lr) X(decay) X(past) X(present) X(ahead)
 #include "../rule_begin.h"
 
-RULE_HOST void K(prepare)(const HYPER *h, double t, COEF *c)
+RULE_HOST void K(prepare)(const HYPER *h, double t, WIDE *c)
 {
-    c->lr = (T)h->lr;
-    c->decay = (T)h->weight_decay;
-    c->keep = t > 1 ? (T)h->momentum : 0;
+    c->lr = h->lr;
+    c->decay = h->weight_decay;
+    c->past = t > 1 ? h->momentum : 0;
 #if NESTEROV
-    c->take = 1;
+    c->present = 1;
 #else
-    c->take = t > 1 ? (T)(1 - h->dampening) : 1;
+    c->present = t > 1 ? 1 - h->dampening : 1;
 #endif
-    c->look = (T)h->momentum;
+    c->ahead = h->momentum;
 }
 
 RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
 {
     g = g + c->decay * p;
-    s->b = c->keep * s->b + c->take * g;
+    s->b = c->past * s->b + c->present * g;
 #if NESTEROV
-    return p - c->lr * (g + c->look * s->b);
+    return p - c->lr * (g + c->ahead * s->b);
 #else
     return p - c->lr * s->b;
 #endif

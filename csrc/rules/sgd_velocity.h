@@ -10,21 +10,21 @@
 #define RULE sgd_velocity
 #define RULE_HYPER(X) X(lr) X(momentum) X(weight_decay)
 #define RULE_STATE(X) X(z)
-#define RULE_COEF(X) X(lr) X(decay) X(keep)
+#define RULE_COEF(X) X(lr) X(decay) X(momentum)
 #include "../rule_begin.h"
 
-RULE_HOST void K(prepare)(const HYPER *h, double t, COEF *c)
+RULE_HOST void K(prepare)(const HYPER *h, double t, WIDE *c)
 {
     (void)t;
-    c->lr = (T)h->lr;
-    c->decay = (T)h->weight_decay;
-    c->keep = (T)h->momentum;
+    c->lr = h->lr;
+    c->decay = h->weight_decay;
+    c->momentum = h->momentum;
 }
 
 RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
 {
     g = g + c->decay * p;
-    s->z = c->keep * s->z - c->lr * g;
+    s->z = c->momentum * s->z - c->lr * g;
     return p + s->z;
 }
 #include "../rule_end.h"

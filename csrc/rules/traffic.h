@@ -1,7 +1,7 @@
-/* A rule that does nothing, for as many bytes as others need to do something: the
- * roofline in benchmarks. `zero` is 0 at run time, which the compiler can't know. */
+/* The roofline in benchmarks: moves as many bytes as other rules do, and computes next to
+ * nothing, x <- x + stir g for every array x. */
 #define RULE traffic
-#define RULE_HYPER(X) X(zero)
+#define RULE_HYPER(X) X(stir)
 #if STATE4
 #define RULE_STATE(X) X(a) X(b) X(c) X(d)
 #elif STATE3
@@ -13,18 +13,18 @@
 #else
 #define RULE_STATE(X)
 #endif
-#define RULE_COEF(X) X(zero)
+#define RULE_COEF(X) X(stir)
 #include "../rule_begin.h"
 
-RULE_HOST void K(prepare)(const HYPER *h, double t, COEF *c)
+RULE_HOST void K(prepare)(const HYPER *h, double t, WIDE *c)
 {
     (void)t;
-    c->zero = (T)h->zero;
+    c->stir = h->stir;
 }
 
 RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
 {
-    const T x = c->zero * g;
+    const T x = c->stir * g;
 #define TOUCH(name) s->name = s->name + x;
     RULE_STATE(TOUCH)
 #undef TOUCH

@@ -69,6 +69,10 @@ cdef extern from "plan.h" nogil:
 
 
 cdef const gs_table *table() noexcept nogil
+
+# Steps every tensor that is `moving`, by its segment.g, which the caller has checked as
+# Engine.step does: of the parameter's type, shape and order, and overlapping nothing that
+# is written. Takes no lock: between Engine.enter() and leave().
 cdef void plan_step(gs_plan *plan) noexcept nogil
 
 
@@ -88,6 +92,7 @@ cdef class Engine:
     cdef tuple suffixes
     cdef object names
     cdef bint single
+    cdef bint ready
     cdef list states
     cdef list groups
     cdef tuple fields

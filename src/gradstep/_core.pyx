@@ -40,7 +40,7 @@ cdef extern from "memory.h" nogil:
     void gs_memory_free(gs_memory *memory)
 
 cdef extern from "run.h" nogil:
-    void gs_set_threads(int threads)
+    bint gs_set_threads(int threads)
     int gs_threads()
 
 cdef extern from "line.h" nogil:
@@ -93,12 +93,20 @@ def choose(cap):
 
 
 def isa():
-    """Name of the CPU level whose kernels run."""
+    """Return the name of the CPU level whose kernels run.
+
+    Returns
+    -------
+    str
+        ``"v4"``, ``"v3"`` or ``"v2"`` on x86-64, otherwise ``"base"``. It is the best that
+        the CPU has, capped by the environment variable ``GRADSTEP_ISA`` at import.
+    """
     return chosen.isa.decode()
 
 
 def set_num_threads(int n):
-    gs_set_threads(n)
+    """Spread large steps over n threads; False in a forked child, which keeps to 1."""
+    return gs_set_threads(n)
 
 
 def get_num_threads():
@@ -233,6 +241,8 @@ cdef class Engine:
         self.suffixes = suffixes
         self.names = names
         self.single = single
+        if not len(arrays) == len(suffixes) == len(group_of):
+            raise ValueError("arrays, suffixes and group_of must be of one length")
         self.states = [()] * len(arrays)
         if not gs_plan_init(&self.plan, len(arrays), groups):
             raise MemoryError("no memory for the plan of an optimizer")
@@ -244,6 +254,8 @@ cdef class Engine:
             p = array
             views.append(p.view())
             x = self.plan.tensor + <size_t>i
+            if not 0 <= group_of[i] < groups:
+                raise IndexError(group_of[i])
             x.group = group_of[i]
             x.segment.p = cnp.PyArray_DATA(p)
             x.segment.n = cnp.PyArray_SIZE(p)
@@ -302,14 +314,23 @@ cdef class Engine:
 
     def bind(self, size_t i, Kernel kernel, tuple states):
         """Array i is stepped by `kernel` from now on, with these state arrays."""
+        if i >= self.plan.tensors:
+            raise IndexError(i)
         cdef gs_segment *s = &self.plan.tensor[i].segment
         cdef cnp.ndarray p = self.arrays[i], a
-        assert i < self.plan.tensors
-        assert len(states) == len(kernel.state)
-        assert <size_t>cnp.PyArray_ITEMSIZE(p) == kernel.ptr.param_size
+        if not (
+            len(states) == len(kernel.state)
+            and <size_t>cnp.PyArray_ITEMSIZE(p) == kernel.ptr.param_size
+        ):
+            raise ValueError(f"{kernel!r} does not fit array {i} and its states")
+        for a in states:
+            if not (
+                alike(p, a)
+                and <size_t>cnp.PyArray_ITEMSIZE(a) == kernel.ptr.state_size
+                and cnp.PyArray_ISBEHAVED(a)
+            ):
+                raise ValueError(f"a state does not fit array {i}")
         for k, a in enumerate(states):
-            assert alike(p, a)
-            assert <size_t>cnp.PyArray_ITEMSIZE(a) == kernel.ptr.state_size
             s.state[<size_t>k] = cnp.PyArray_DATA(a)
         self.states[i] = states
         s.kernel = kernel.ptr
@@ -319,12 +340,17 @@ cdef class Engine:
         cdef size_t i
         self._index_ranges()
         for i in range(self.plan.tensors):
-            self.plan.tensor[i].moving = False  # no gradient has been checked yet
+            if self.plan.tensor[i].segment.kernel == NULL:
+                raise ValueError(f"array {i} has no kernel")
+            self.plan.tensor[i].segment.g = NULL  # no gradient has been checked yet
+        self.ready = True
 
     def set_group(self, size_t j, tuple hyper, double grad_scale):
         """Hyperparameters of group j, in the order of its kernel's names."""
-        assert j < self.plan.groups
-        assert len(hyper) <= GS_MAX_HYPER
+        if j >= self.plan.groups:
+            raise IndexError(j)
+        if len(hyper) > GS_MAX_HYPER:
+            raise ValueError(f"{len(hyper)} hyperparameters, at most {GS_MAX_HYPER}")
         for k, value in enumerate(hyper):
             self.plan.group[j].hyper[<size_t>k] = value
         self.plan.group[j].grad_scale = grad_scale
@@ -353,11 +379,13 @@ cdef class Engine:
         self.leave()
 
     def get_t(self, size_t i):
-        assert i < self.plan.tensors
+        if i >= self.plan.tensors:
+            raise IndexError(i)
         return self.plan.tensor[i].t
 
     def set_t(self, size_t i, int64_t t):
-        assert i < self.plan.tensors
+        if i >= self.plan.tensors:
+            raise IndexError(i)
         self.plan.tensor[i].t = t
 
     # -- one step
@@ -395,6 +423,8 @@ cdef class Engine:
 
     def step(self, grads):
         """One step of every array whose gradient is not None."""
+        if not self.ready:
+            raise ValueError(f"{self.owner}: an array has no kernel yet")
         self.enter()
         try:
             self.refresh()
@@ -434,11 +464,11 @@ cdef class Engine:
             g = checks.gradient(self.owner, self.suffixes[i], self.arrays[i], g)
         a = g
         cdef const void *at = cnp.PyArray_DATA(a)
-        # The same array as last time was found to overlap nothing.
-        if at != x.segment.g or not x.moving:
+        # What stands where the last gradient stood was found to overlap nothing.
+        if at != x.segment.g or at == NULL:
             self._check_overlap(i, <uintptr_t>at, <size_t>cnp.PyArray_NBYTES(a))
             x.segment.g = at
-            x.moving = True
+        x.moving = True
         return g
 
     def _check_overlap(self, size_t i, uintptr_t at, size_t bytes):

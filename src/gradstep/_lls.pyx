@@ -18,8 +18,10 @@ from gradstep._core cimport (
 cnp.import_array()
 
 
-cdef void step(void *plan) noexcept nogil:
-    plan_step(<gs_plan *>plan)
+cdef void step(void *with_) noexcept nogil:
+    cdef gs_plan *plan = <gs_plan *>with_
+    plan.tensor[0].moving = True
+    plan_step(plan)
 
 
 def rows_fit(cnp.ndarray rows, size_t n):
@@ -65,11 +67,12 @@ def run(
     engine.enter()
     try:
         engine.refresh()
+        if engine.plan.tensors != 1:
+            raise ValueError("fit: the optimizer has been given other arrays")
         engine.plan.tensor[0].segment.g = p.g
-        engine.plan.tensor[0].moving = True
         with nogil:
             finite = updates(&p, order, count, batch)
     finally:
-        engine.plan.tensor[0].moving = False
+        engine.plan.tensor[0].segment.g = NULL
         engine.leave()
     return finite

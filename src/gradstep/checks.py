@@ -70,7 +70,7 @@ def _by_name(where: str, names: Mapping[str, int], grads: Any) -> tuple[Any, ...
             f"{where} must be a mapping from name to array, as params was, got "
             f"{_kind(grads)}"
         )
-    if grads.keys() != names.keys():
+    if set(grads) != names.keys():
         for name in grads:
             if name not in names:
                 raise KeyError(f"{where} has {name!r}, params has not")

@@ -42,7 +42,8 @@ class Declared:
             cls.common = frozenset(cls.options)
         else:
             cls._check_names()
-            OPTIMIZERS[cls.__name__] = cls
+            if cls.__module__.startswith("gradstep."):
+                OPTIMIZERS[cls.__name__] = cls
         cls.__signature__ = cls._signature()  # type: ignore[attr-defined]
 
     @classmethod
@@ -117,4 +118,7 @@ class Declared:
 @functools.cache
 def hyper_names(rule: str) -> tuple[str, ...]:
     """Return the hyperparameters of a C rule, in its order."""
-    return next(k.hyper for k in _core.kernels() if k.rule == rule)
+    for kernel in _core.kernels():
+        if kernel.rule == rule:
+            return kernel.hyper
+    raise TypeError(f"no rule {rule!r} in this build; list it in csrc/meson.build")

@@ -174,12 +174,9 @@ def fit(
         for part in _parts(rows, every * loop.batch_size if callback else len(rows)):
             loop.run(part)
             if callback and callback(Progress(epoch, loop.updates, loop.coef.copy())):
+                loop.check_finite(epoch)
                 return Fit(loop.coef, loop.updates, epoch + 1, loop.optimizer)
-        if not loop.finite:
-            raise FloatingPointError(
-                f"fit: coef is not finite after epoch {epoch} ({loop.updates} "
-                "updates); lower lr, or look for NaN and infinity in X and y"
-            )
+        loop.check_finite(epoch)
     return Fit(loop.coef, loop.updates, epochs, loop.optimizer)
 
 
@@ -235,6 +232,14 @@ class _Loop:
             raise ValueError(
                 "fit: the optimizer wants gradients at its lookahead(), fit takes them "
                 "at the coefficients; use SGD(nesterov=True, form='buffer')"
+            )
+
+    def check_finite(self, epoch: int) -> None:
+        """Refuse to go on from, or to return, what is no solution."""
+        if not self.finite:
+            raise FloatingPointError(
+                f"fit: coef is not finite after epoch {epoch} ({self.updates} "
+                "updates); lower lr, or look for NaN and infinity in X and y"
             )
 
     def run(self, rows: Array) -> None:

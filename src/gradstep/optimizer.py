@@ -62,6 +62,7 @@ class Optimizer(Declared):
         """
         check_group(f"{self._owner}.add_param_group: group", group)
         with self._engine:
+            self._engine.settle()
             steps, n = self._steps(), len(self._groups)
             before = dict(vars(self))
             try:
@@ -76,9 +77,10 @@ class Optimizer(Declared):
 
     def _append(self, group: Mapping[str, Any]) -> None:
         found = bundle(self._owner, group["params"])
-        options = {k: v for k, v in group.items() if k != "params"}
-        checked = self.checked(self._defaults | options) if options else self._defaults
-        entry = {"params": found.arrays, **checked}
+        given = own_keys({**self._defaults, **group})
+        checked = self.checked(given) if len(group) > 1 else self._defaults
+        notes = {k: v for k, v in group.items() if k not in given}
+        entry = {**notes, **checked, "params": found.arrays}
         if found.names is not None:
             entry["param_names"] = tuple(found.names)
         self._groups.append(entry)
@@ -283,23 +285,23 @@ class Optimizer(Declared):
         """
         where = f"{self._owner}.load_state_dict"
         saved, keys = matched(where, state_dict, self._groups)
-        for j, group in enumerate(saved):
-            for name in self.options:
-                if name not in group:
-                    raise KeyError(f"{where}: param_groups[{j}] lacks {name!r}")
-        options = [self.checked(own_keys(group)) for group in saved]
-        prepared = [self._prepared(j, found) for j, found in enumerate(options)]
-        loaded = [
-            read_state(
-                f"{where}: state[{keys[i]!r}]",
-                state_dict["state"].get(keys[i]),
-                self._kernel(self.rule(found), i).state,
-                self._arrays[i],
-            )
-            for j, found in enumerate(options)
-            for i in self._indices(j)
-        ]
         with self._engine:
+            for j, group in enumerate(saved):
+                for name in self.options:
+                    if name not in group:
+                        raise KeyError(f"{where}: param_groups[{j}] lacks {name!r}")
+            options = [self.checked(own_keys(group)) for group in saved]
+            prepared = [self._prepared(j, found) for j, found in enumerate(options)]
+            loaded = [
+                read_state(
+                    f"{where}: state[{keys[i]!r}]",
+                    state_dict["state"].get(keys[i]),
+                    self._kernel(self.rule(found), i).state,
+                    self._arrays[i],
+                )
+                for j, found in enumerate(options)
+                for i in self._indices(j)
+            ]
             for j, group in enumerate(saved):
                 ours = self._groups[j]
                 kept = {k: ours[k] for k in STRUCTURE if k in ours}
@@ -315,11 +317,12 @@ class Optimizer(Declared):
         params = [{"params": found.rebuilt(found.arrays)} for found in self._bundles]
         return {
             "params": params[0]["params"] if self._bare else params,
+            "defaults": self._defaults,
             "state_dict": self.state_dict(),
         }
 
     def __setstate__(self, saved: dict[str, Any]) -> None:
-        Optimizer.__init__(self, saved["params"])
+        Optimizer.__init__(self, saved["params"], **saved["defaults"])
         self.load_state_dict(saved["state_dict"])
 
     def __repr__(self) -> str:

@@ -61,7 +61,7 @@ def traffic(
     """
     p, g = ([_placed(a) for a in arrays] for arrays in (params, grads))
     rule = "traffic" + (f"_state{states}" if states else "")
-    return steps(rule, {"zero": STIR}, p, g)
+    return steps(rule, {"stir": STIR}, p, g)
 
 
 def _placed(a: Array) -> Array:

@@ -11,32 +11,42 @@ MOST = 1024  # threads; more is a mistake
 
 
 def _quota() -> int | None:
-    """Whole CPUs that the control group allows, or None if it sets no limit."""
+    """Return the whole CPUs that control groups allow, or None if they set no limit."""
     try:
         lines = Path("/proc/self/cgroup").read_text().splitlines()
     except OSError:
         return None
-    root = Path("/sys/fs/cgroup")
+    limits = []
     for line in lines:
         _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            limits += _limits(Path("/sys/fs/cgroup"), path, ("cpu.max",))
+        elif "cpu" in controllers.split(","):
+            files = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+            limits += _limits(Path("/sys/fs/cgroup", controllers), path, files)
+    return max(1, int(min(limits))) if limits else None
+
+
+def _limits(root: Path, path: str, files: tuple[str, ...]) -> list[float]:
+    """Return the CPUs that a group and each of those around it allow.
+
+    In a container the path may be that of the host; what is not there sets no limit.
+    """
+    found = []
+    for folder in (Path(path), *Path(path).parents):
         try:
-            if controllers == "":
-                limit, period = (root / path[1:] / "cpu.max").read_text().split()
-            elif "cpu" in controllers.split(","):
-                at = root / controllers / path[1:]
-                limit = (at / "cpu.cfs_quota_us").read_text().strip()
-                period = (at / "cpu.cfs_period_us").read_text().strip()
-            else:
-                continue
+            here = root / folder.relative_to("/")
+            text = " ".join((here / f).read_text() for f in files)
+            limit, period = text.split()
         except (OSError, ValueError):
             continue
         if limit not in ("max", "-1"):
-            return max(1, int(limit) // int(period))
-    return None
+            found.append(int(limit) / int(period))
+    return found
 
 
 def _allowed() -> tuple[int, str]:
-    """CPUs that this process may use, and what says so."""
+    """Return the CPUs that this process may use, and what says so."""
     if hasattr(os, "sched_getaffinity"):
         n, why = len(os.sched_getaffinity(0)), "affinity mask"
     else:
@@ -44,7 +54,7 @@ def _allowed() -> tuple[int, str]:
     quota = _quota()
     if quota is not None and quota < n:
         return quota, "cgroup quota"
-    return n, why
+    return min(n, MOST), why
 
 
 def _from_environment() -> tuple[int, str]:
@@ -81,6 +91,9 @@ def set_num_threads(n: int | None) -> None:
     ------
     TypeError, ValueError
         If `n` is not a whole number, or is below 1 or above 1024.
+    RuntimeError
+        If `n` > 1 in a forked process: OpenMP's threads do not survive a fork, and the
+        next parallel region would hang.
 
     Examples
     --------
@@ -92,18 +105,33 @@ def set_num_threads(n: int | None) -> None:
     """
     global _why  # noqa: PLW0603  # one process, one setting
     if n is None:
-        n, _why = _from_environment()
+        wanted, why = _from_environment()
     elif isinstance(n, bool) or not isinstance(n, (int, np.integer)):
         raise TypeError(f"set_num_threads: n must be int or None, got {n!r}")
     else:
-        _why = "set_num_threads"
-    if not 1 <= n <= MOST:
+        wanted, why = int(n), "set_num_threads"
+    if not 1 <= wanted <= MOST:
         raise ValueError(f"set_num_threads: n must be in [1, {MOST}], got {n}")
-    _core.set_num_threads(n)
+    if _core.set_num_threads(wanted):
+        _why = why
+    elif n is None:
+        _why = "forked process"
+    else:
+        raise RuntimeError(
+            f"set_num_threads: a forked process keeps to 1 thread, got {n}; start it "
+            "by spawn or forkserver to use more"
+        )
 
 
 def get_num_threads() -> int:
-    """Return how many threads large steps are spread over; 1 in a forked child."""
+    """Return how many threads large steps are spread over; 1 in a forked process.
+
+    Examples
+    --------
+    >>> import gradstep as gs
+    >>> gs.get_num_threads() >= 1
+    True
+    """
     return _core.get_num_threads()
 
 

@@ -50,9 +50,9 @@ class SGD(Optimizer):
         Needs `momentum` > 0. With ``form="velocity"``, pass `step` the gradient at
         `lookahead`.
     form : {"buffer", "velocity"}
-        The two forms take the same steps while `lr` is constant. When it changes, the
-        buffer rescales the whole past by the new `lr`; in the velocity each gradient
-        keeps the `lr` of its own step.
+        Without `nesterov` the two forms take the same steps while `lr` is constant.
+        When it changes, the buffer rescales the whole past by the new `lr`; in the
+        velocity each gradient keeps the `lr` of its own step.
     maximize : bool, default False
         Ascend: negate the gradient first.
 
@@ -146,26 +146,26 @@ class SGD(Optimizer):
             return self._lookahead()
 
     def _lookahead(self) -> Any:
-        ahead = []
-        for j, (group, found) in enumerate(
-            zip(self._groups, self._bundles, strict=True)
-        ):
+        for group in self._groups:
             if group["form"] != "velocity" or not group["nesterov"]:
                 raise ValueError(
                     "SGD.lookahead: needs form='velocity' and nesterov=True, got "
                     f"form={group['form']!r}, nesterov={group['nesterov']}"
                 )
-            points = [
-                self._ahead(p, self._states[i]["z"], group["momentum"])
-                for i, p in zip(self._indices(j), found.arrays, strict=True)
-            ]
-            ahead.append(found.rebuilt(points))
+        points = tuple(np.empty_like(p, subok=False) for p in self._arrays)
+        group_of = tuple(j for j in range(len(self._groups)) for _ in self._indices(j))
+        engine = _core.Engine(
+            "SGD.lookahead", points, ("",) * len(points), group_of, len(self._groups)
+        )
+        for i, (p, state) in enumerate(zip(self._arrays, self._states, strict=True)):
+            kernel = _core.find("sgd_lookahead", DTYPE_WORDS[p.dtype])
+            engine.bind(i, kernel, (state["z"],))
+        for j, group in enumerate(self._groups):
+            engine.set_group(j, (group["momentum"],), 1.0)
+        engine.bound()
+        engine.step(self._arrays)
+        ahead = [
+            found.rebuilt([points[i] for i in self._indices(j)])
+            for j, found in enumerate(self._bundles)
+        ]
         return ahead[0] if self._bare else ahead
-
-    def _ahead(self, p: Any, z: Any, momentum: float) -> Any:
-        point = np.zeros_like(p, subok=False)
-        engine = _core.Engine("SGD.lookahead", (point,), ("",), (0,), 1, single=True)
-        engine.bind(0, _core.find("sgd_lookahead", DTYPE_WORDS[p.dtype]), (z,))
-        engine.set_group(0, (momentum,), 1.0)
-        engine.step(p)
-        return point
