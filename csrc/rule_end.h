@@ -1,5 +1,5 @@
 /* rule_end.h: the one loop around every update(), and the rule's entry in the table.
- * `restrict` is a promise that _core.pyx keeps: it refuses overlapping arrays. */
+ * `restrict` is a promise that _engine.pxi keeps: it refuses overlapping arrays. */
 
 #define ARG(name) , T *restrict state_##name
 static void K(loop)(size_t n, P *restrict p, const G *restrict g, T grad_scale,

@@ -1,0 +1,304 @@
+# Part of _core.pyx: an optimizer's arrays, and one step of them all.
+#
+# What the C loops take for granted is established here: arrays without gaps, of the
+# kernel's type, that overlap nothing else that is written.
+
+cdef inline bint alike(cnp.ndarray p, cnp.ndarray g) noexcept:
+    """Same shape, same order of elements, no gaps."""
+    return (
+        cnp.PyArray_NDIM(g) == cnp.PyArray_NDIM(p)
+        and memcmp(
+            cnp.PyArray_DIMS(g),
+            cnp.PyArray_DIMS(p),
+            cnp.PyArray_NDIM(p) * sizeof(cnp.npy_intp),
+        ) == 0
+        and (
+            (cnp.PyArray_IS_C_CONTIGUOUS(p) and cnp.PyArray_IS_C_CONTIGUOUS(g))
+            or (cnp.PyArray_IS_F_CONTIGUOUS(p) and cnp.PyArray_IS_F_CONTIGUOUS(g))
+        )
+    )
+
+
+cpdef bint unchanged(cnp.ndarray p, cnp.ndarray view) noexcept:
+    """Whether p is still what it was when the view was taken."""
+    cdef size_t extent = cnp.PyArray_NDIM(view) * sizeof(cnp.npy_intp)
+    return (
+        cnp.PyArray_DATA(p) == cnp.PyArray_DATA(view)
+        and cnp.PyArray_DESCR(p) == cnp.PyArray_DESCR(view)
+        and cnp.PyArray_NDIM(p) == cnp.PyArray_NDIM(view)
+        and memcmp(cnp.PyArray_DIMS(p), cnp.PyArray_DIMS(view), extent) == 0
+        and memcmp(cnp.PyArray_STRIDES(p), cnp.PyArray_STRIDES(view), extent) == 0
+    )
+
+
+cdef inline bint fits(cnp.ndarray p, cnp.ndarray g) noexcept:
+    """`alike`, and of the same native element type."""
+    return (
+        cnp.PyArray_TYPE(g) == cnp.PyArray_TYPE(p)
+        and cnp.PyArray_ISNOTSWAPPED(g)
+        and alike(p, g)
+    )
+
+
+cdef class Engine:
+    """Steps of a fixed set of arrays: one C call for all of them, without the GIL.
+
+    `owner` and `suffixes` name the optimizer and each array in messages. With `names`,
+    gradients come in a mapping; with `single`, as one array; otherwise in a sequence.
+    """
+
+    def __cinit__(
+        self, str owner, tuple arrays, tuple suffixes, tuple group_of, int groups,
+        *, object names=None, bint single=False,
+    ):
+        self.owner = owner
+        self.arrays = arrays
+        self.suffixes = suffixes
+        self.names = names
+        self.single = single
+        if not len(arrays) == len(suffixes) == len(group_of):
+            raise ValueError("arrays, suffixes and group_of must be of one length")
+        self.states = [()] * len(arrays)
+        if not gs_plan_init(&self.plan, len(arrays), groups):
+            raise MemoryError("no memory for the plan of an optimizer")
+        cdef gs_tensor *x
+        cdef cnp.ndarray p
+        cdef list views = []
+        for i, array in enumerate(arrays):
+            checks.parameter(self.owner, suffixes[i], array)
+            p = array
+            views.append(p.view())
+            x = self.plan.tensor + <size_t>i
+            if not 0 <= group_of[i] < groups:
+                raise IndexError(group_of[i])
+            x.group = group_of[i]
+            x.segment.p = cnp.PyArray_DATA(p)
+            x.segment.n = cnp.PyArray_SIZE(p)
+        for j in range(groups):
+            self.plan.group[<size_t>j].grad_scale = 1.0
+        self.views = tuple(views)
+        self._index_ranges()
+
+    def __dealloc__(self):
+        gs_plan_free(&self.plan)
+        free(self.low)
+        free(self.high)
+
+    def _index_ranges(self):
+        """The address ranges that steps write to, sorted, to be searched by `take`."""
+        cdef cnp.ndarray a
+        written = []
+        for i, array in enumerate(self.arrays):
+            for a in (array, *self.states[i]):
+                if cnp.PyArray_SIZE(a):
+                    at = <uintptr_t>cnp.PyArray_DATA(a)
+                    written.append((at, at + <size_t>cnp.PyArray_NBYTES(a), i))
+        written.sort()
+        for left, right in zip(written, written[1:]):
+            if right[0] < left[1]:
+                one, other = sorted((left[2], right[2]))
+                raise ValueError(
+                    f"{self.owner}: params{self.suffixes[other]} shares memory with "
+                    f"params{self.suffixes[one]}; pass each element once"
+                )
+        free(self.low)
+        free(self.high)
+        self.ranges = len(written)
+        self.low = <uintptr_t *>malloc((self.ranges + 1) * sizeof(uintptr_t))
+        self.high = <uintptr_t *>malloc((self.ranges + 1) * sizeof(uintptr_t))
+        if self.low == NULL or self.high == NULL:
+            self.ranges = 0
+            raise MemoryError("no memory for the address ranges of an optimizer")
+        for k, (start, end, _) in enumerate(written):
+            self.low[<size_t>k] = start
+            self.high[<size_t>k] = end
+
+    cdef int enter(self) except -1:
+        if not gs_plan_enter(&self.plan):
+            raise RuntimeError(
+                f"{self.owner} is in the middle of a step: in another thread, in an "
+                "iterator that step reads its gradients from, or when this process was "
+                "forked; take turns, or give each an optimizer of its own"
+            )
+        return 0
+
+    cdef void leave(self) noexcept:
+        gs_plan_leave(&self.plan)
+
+    # -- set up by the optimizer
+
+    def bind(self, size_t i, Kernel kernel, tuple states):
+        """Array i is stepped by `kernel` from now on, with these state arrays."""
+        if i >= self.plan.tensors:
+            raise IndexError(i)
+        cdef gs_segment *s = &self.plan.tensor[i].segment
+        cdef cnp.ndarray p = self.arrays[i], a
+        if not (
+            len(states) == len(kernel.state)
+            and <size_t>cnp.PyArray_ITEMSIZE(p) == kernel.ptr.param_size
+        ):
+            raise ValueError(f"{kernel!r} does not fit array {i} and its states")
+        for a in states:
+            if not (
+                alike(p, a)
+                and <size_t>cnp.PyArray_ITEMSIZE(a) == kernel.ptr.state_size
+                and cnp.PyArray_ISBEHAVED(a)
+            ):
+                raise ValueError(f"a state does not fit array {i}")
+        for k, a in enumerate(states):
+            s.state[<size_t>k] = cnp.PyArray_DATA(a)
+        self.states[i] = states
+        s.kernel = kernel.ptr
+
+    def bound(self):
+        """All arrays have their states: gradients may come."""
+        cdef size_t i
+        self._index_ranges()
+        for i in range(self.plan.tensors):
+            if self.plan.tensor[i].segment.kernel == NULL:
+                raise ValueError(f"array {i} has no kernel")
+            self.plan.tensor[i].segment.g = NULL  # no gradient has been checked yet
+        self.ready = True
+
+    def set_group(self, size_t j, tuple hyper, double grad_scale):
+        """Hyperparameters of group j, in the order of its kernel's names."""
+        if j >= self.plan.groups:
+            raise IndexError(j)
+        if len(hyper) > GS_MAX_HYPER:
+            raise ValueError(f"{len(hyper)} hyperparameters, at most {GS_MAX_HYPER}")
+        for k, value in enumerate(hyper):
+            self.plan.group[j].hyper[<size_t>k] = value
+        self.plan.group[j].grad_scale = grad_scale
+
+    def watch(self, list groups, tuple fields, on_change):
+        """Before each step, call on_change(j) if groups[j] has other values in `fields`,
+        or another number of keys, than at the last step, or now. Values are compared by
+        identity, so must be immutable."""
+        self.groups = groups
+        self.fields = fields
+        self.on_change = on_change
+        self.seen = [self._now(group) for group in groups]
+
+    def _now(self, group):
+        return [*(group[name] for name in self.fields), len(group)]
+
+    def settle(self):
+        """Take over changes in the groups now, not at the next step."""
+        self.refresh()
+
+    def __enter__(self):
+        """Keep steps of other threads out while states are read or exchanged."""
+        self.enter()
+
+    def __exit__(self, *_):
+        self.leave()
+
+    def get_t(self, size_t i):
+        if i >= self.plan.tensors:
+            raise IndexError(i)
+        return self.plan.tensor[i].t
+
+    def set_t(self, size_t i, int64_t t):
+        if i >= self.plan.tensors:
+            raise IndexError(i)
+        self.plan.tensor[i].t = t
+
+    # -- one step
+
+    cdef int refresh(self) except -1:
+        if self.groups is None:
+            return 0
+        cdef Py_ssize_t j, k, fields = len(self.fields)
+        cdef object group
+        cdef list seen
+        cdef bint same
+        if len(self.groups) != len(self.seen):
+            raise ValueError(
+                f"{self.owner}: param_groups has {len(self.groups)} groups, expected "
+                f"{len(self.seen)}; use add_param_group"
+            )
+        for j in range(len(self.groups)):
+            group = self.groups[j]
+            seen = self.seen[j]
+            if type(group) is not dict:
+                raise TypeError(
+                    f"{self.owner}: param_groups[{j}] must be a dict, got "
+                    f"{type(group).__name__}"
+                )
+            same = seen[fields] == len(group)
+            for k in range(fields):
+                if PyDict_GetItem(group, self.fields[k]) != <PyObject *>seen[k]:
+                    same = False
+                    break
+            if not same:
+                self.on_change(j)
+                group = self.groups[j]
+                self.seen[j] = self._now(group)
+        return 0
+
+    def step(self, grads):
+        """One step of every array whose gradient is not None."""
+        if not self.ready:
+            raise ValueError(f"{self.owner}: an array has no kernel yet")
+        self.enter()
+        try:
+            self.refresh()
+            held = self.take(grads)  # other threads may drop the gradients meanwhile
+            with nogil:
+                gs_plan_step(&self.plan)
+        finally:
+            self.leave()
+
+    cdef object take(self, grads):
+        """Check all gradients; returns references that keep them alive."""
+        cdef Py_ssize_t i, n
+        cdef list held = []
+        if self.single:
+            if grads is None:
+                raise TypeError(f"{self.owner}.step: grads is None; pass an array")
+            return self.take_one(0, grads)
+        n = len(self.arrays)
+        given = checks.ordered(f"{self.owner}.step: grads", self.names, n, grads)
+        for i in range(n):
+            held.append(self.take_one(i, given[i]))
+        return held
+
+    cdef object take_one(self, size_t i, g):
+        cdef gs_tensor *x = self.plan.tensor + i
+        cdef cnp.ndarray p = self.arrays[i], a
+        if g is None:
+            x.moving = False
+            return None
+        if not (unchanged(p, self.views[i]) and cnp.PyArray_ISWRITEABLE(p)):
+            raise ValueError(
+                f"{self.owner}.step: params{self.suffixes[i]} was resized, reshaped, "
+                "moved, made read-only or of another type since the optimizer was built; "
+                "build a new one"
+            )
+        if not (cnp.PyArray_CheckExact(g) and fits(p, <cnp.ndarray>g)):
+            g = checks.gradient(self.owner, self.suffixes[i], self.arrays[i], g)
+        a = g
+        cdef const void *at = cnp.PyArray_DATA(a)
+        # What stands where the last gradient stood was found to overlap nothing.
+        if at != x.segment.g or at == NULL:
+            self._check_overlap(i, <uintptr_t>at, <size_t>cnp.PyArray_NBYTES(a))
+            x.segment.g = at
+        x.moving = True
+        return g
+
+    def _check_overlap(self, size_t i, uintptr_t at, size_t bytes):
+        """A written range must not be read as a gradient in the same step."""
+        cdef size_t left = 0, right = self.ranges, middle
+        if bytes == 0:
+            return
+        while left < right:  # the first range that ends after `at`
+            middle = (left + right) // 2
+            if self.high[middle] <= at:
+                left = middle + 1
+            else:
+                right = middle
+        if left < self.ranges and self.low[left] < at + bytes:
+            raise ValueError(
+                f"{self.owner}.step: grads{self.suffixes[i]} shares memory with a "
+                "parameter or its state, which the step would overwrite; pass g.copy()"
+            )
