@@ -53,6 +53,12 @@ RULES: dict[str, tuple[str, dict[str, Any]]] = {
     "sgd": ("SGD", {"lr": 1e-3}),
     "sgd_momentum": ("SGD", {"lr": 1e-3, "momentum": 0.9}),
     "sgd_nesterov": ("SGD", {"lr": 1e-3, "momentum": 0.9, "nesterov": True}),
+    "adadelta": ("Adadelta", {"lr": 1.0}),
+    "adagrad": ("Adagrad", {"lr": 1e-2}),
+    "adamax": ("Adamax", {"lr": 2e-3}),
+    "rmsprop": ("RMSprop", {"lr": 1e-2}),
+    "rmsprop_centered": ("RMSprop", {"lr": 1e-2, "centered": True}),
+    "rmsprop_momentum": ("RMSprop", {"lr": 1e-2, "momentum": 0.9}),
     "lion": ("Lion", {"lr": 1e-4, "betas": (0.9, 0.99), "weight_decay": 0.0}),
 }
 

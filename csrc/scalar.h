@@ -1,5 +1,5 @@
 /* scalar.h: what rules need of compilers, devices and storage types.
- * Rules see RULE_FN, RULE_HOST, SQRT, MAX, SIGN, powi and, in prepare(), sqrt, which IEEE
+ * Rules see RULE_FN, RULE_HOST, SQRT, MAX, ABS, SIGN, powi and, in prepare(), sqrt, which IEEE
  * defines; and nothing below them. */
 #ifndef GRADSTEP_SCALAR_H
 #define GRADSTEP_SCALAR_H
@@ -36,6 +36,8 @@ typedef double gs_any_double __attribute__((aligned(1)));
 /* The larger of two, or NaN if either is: C's fmax and x86's maxps both lose NaN in
  * one of the argument positions. */
 #define MAX(a, b) ((a) > (b) || (a) != (a) ? (a) : (b))
+
+#define ABS(x) _Generic((x), float: fabsf, double: fabs)(x)
 
 /* -1, 0 or +1, and NaN for NaN: a poisoned gradient must show in the parameter. */
 #define SIGN(x) ((x) > 0 ? 1 : (x) < 0 ? -1 : (x) == 0 ? 0 : (x))

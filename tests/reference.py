@@ -69,6 +69,56 @@ def _adam(
     return {"p": _descend(p, m_hat / (np.sqrt(v_hat) + eps), lr), **new}
 
 
+def _over_root(x: Array, square: Array, eps: float, inside: bool) -> Array:
+    """Quotient x / (sqrt(s) + epsilon), or x / sqrt(s + epsilon) if `inside`."""
+    return x / np.sqrt(square + eps) if inside else x / (np.sqrt(square) + eps)
+
+
+def _adagrad(
+    t: int,
+    p: Array,
+    g: Array,
+    total: Array,
+    lr: float,
+    lr_decay: float,
+    eps: float,
+    inside: bool,
+) -> Step:
+    """Adagrad's step, weight decay aside."""
+    total = total + g**2
+    direction = _over_root(g, total, eps, inside)
+    lr = lr / (1 + (t - 1) * lr_decay)
+    return {"p": _descend(p, direction, lr), "sum": total}
+
+
+def _rmsprop(
+    p: Array,
+    g: Array,
+    v: Array,
+    gbar: Array | None,
+    b: Array | None,
+    lr: float,
+    alpha: float,
+    momentum: float,
+    eps: float,
+    inside: bool,
+) -> Step:
+    """RMSprop's step, weight decay aside; centered and with momentum, if given those.
+
+    In exact arithmetic, a weighted variance cannot be negative: the clamp only keeps
+    rounding errors from the root.
+    """
+    new = {"v": _average(v, g**2, alpha)}
+    square = new["v"]
+    if gbar is not None:
+        new["gbar"] = _average(gbar, g, alpha)
+        square = np.maximum(square - new["gbar"] ** 2, 0)
+    direction = _over_root(g, square, eps, inside)
+    if b is not None:
+        direction = new["b"] = _ahead(direction, b, momentum)
+    return {"p": _descend(p, direction, lr), **new}
+
+
 def _touch(g: Array, stir: float, **arrays: Array) -> Step:
     """Traffic for every array x: x + stir g."""
     return {name: x + stir * g for name, x in arrays.items()}
@@ -306,6 +356,335 @@ def lion(
     return {"p": p, "m": _average(m, g, beta2)}
 
 
+def adagrad(
+    *,
+    t: int,
+    p: Array,
+    g: Array,
+    sum: Array,  # noqa: A002
+    lr: float,
+    lr_decay: float,
+    eps: float,
+    weight_decay: float,
+) -> Step:
+    """Adagrad, in torch.optim.Adagrad's form.
+
+    Duchi, Hazan, Singer: Adaptive Subgradient Methods for Online Learning and
+    Stochastic Optimization. JMLR 12, 2011, figure 1, with diagonal matrices.
+
+    The decay eta of the learning rate is torch's. With g_t including
+    lambda theta_{t-1}:
+
+    s_t = s_{t-1} + g_t^2
+    alpha_t = alpha / (1 + (t - 1) eta)
+    theta_t = theta_{t-1} - alpha_t g_t / (sqrt(s_t) + epsilon)
+    """
+    g = _l2(p, g, weight_decay)
+    return _adagrad(t, p, g, sum, lr, lr_decay, eps, inside=False)
+
+
+def adagrad_inside(
+    *,
+    t: int,
+    p: Array,
+    g: Array,
+    sum: Array,  # noqa: A002
+    lr: float,
+    lr_decay: float,
+    eps: float,
+    weight_decay: float,
+) -> Step:
+    """Adagrad, with epsilon inside the root.
+
+    Duchi, Hazan, Singer: Adaptive Subgradient Methods for Online Learning and
+    Stochastic Optimization. JMLR 12, 2011, figure 1, with diagonal matrices.
+
+    The paper has epsilon outside. s_t and alpha_t are as in adagrad:
+
+    theta_t = theta_{t-1} - alpha_t g_t / sqrt(s_t + epsilon)
+    """
+    g = _l2(p, g, weight_decay)
+    return _adagrad(t, p, g, sum, lr, lr_decay, eps, inside=True)
+
+
+def adadelta(
+    *,
+    t: int,
+    p: Array,
+    g: Array,
+    v: Array,
+    u: Array,
+    lr: float,
+    rho: float,
+    eps: float,
+    weight_decay: float,
+) -> Step:
+    """Adadelta, in torch.optim.Adadelta's form.
+
+    Zeiler: ADADELTA: An Adaptive Learning Rate Method. arXiv:1212.5701, 2012,
+    algorithm 1.
+
+    The paper has no alpha; torch's scales the step, but not what u_t averages. With
+    g_t including lambda theta_{t-1}:
+
+    v_t = rho v_{t-1} + (1 - rho) g_t^2
+    delta_t = sqrt(u_{t-1} + epsilon) / sqrt(v_t + epsilon) g_t
+    u_t = rho u_{t-1} + (1 - rho) delta_t^2
+    theta_t = theta_{t-1} - alpha delta_t
+    """
+    g = _l2(p, g, weight_decay)
+    v = _average(v, g**2, rho)
+    delta = np.sqrt(u + eps) * _over_root(g, v, eps, inside=True)
+    return {"p": _descend(p, delta, lr), "v": v, "u": _average(u, delta**2, rho)}
+
+
+def adamax(
+    *,
+    t: int,
+    p: Array,
+    g: Array,
+    m: Array,
+    u: Array,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+) -> Step:
+    """Adam with the infinity norm, in torch.optim.Adamax's form.
+
+    Kingma, Ba: Adam: A Method for Stochastic Optimization. arXiv:1412.6980, ICLR 2015,
+    section 7.1, algorithm 2.
+
+    The paper has no epsilon. With g_t including lambda theta_{t-1}:
+
+    m_t = beta_1 m_{t-1} + (1 - beta_1) g_t
+    u_t = max(beta_2 u_{t-1}, |g_t| + epsilon)
+    theta_t = theta_{t-1} - alpha / (1 - beta_1^t) m_t / u_t
+    """
+    g = _l2(p, g, weight_decay)
+    m = _average(m, g, beta1)
+    u = np.maximum(beta2 * u, np.abs(g) + eps)
+    m_hat = m / (1 - beta1**t)
+    return {"p": _descend(p, m_hat / u, lr), "m": m, "u": u}
+
+
+def rmsprop(
+    *,
+    t: int,
+    p: Array,
+    g: Array,
+    v: Array,
+    lr: float,
+    alpha: float,
+    eps: float,
+    weight_decay: float,
+) -> Step:
+    """RMSprop, in torch.optim.RMSprop's form.
+
+    Tieleman, Hinton: Lecture 6.5, RMSprop: Divide the gradient by a running average
+    of its recent magnitude. COURSERA: Neural Networks for Machine Learning, 2012.
+
+    The lecture has no epsilon. With g_t including lambda theta_{t-1}, and alpha
+    torch's name for the averages' decay, so that eta is the learning rate:
+
+    v_t = alpha v_{t-1} + (1 - alpha) g_t^2
+    theta_t = theta_{t-1} - eta g_t / (sqrt(v_t) + epsilon)
+    """
+    g = _l2(p, g, weight_decay)
+    return _rmsprop(p, g, v, None, None, lr, alpha, 0, eps, inside=False)
+
+
+def rmsprop_momentum(
+    *,
+    t: int,
+    p: Array,
+    g: Array,
+    v: Array,
+    b: Array,
+    lr: float,
+    alpha: float,
+    momentum: float,
+    eps: float,
+    weight_decay: float,
+) -> Step:
+    """RMSprop with momentum, in torch.optim.RMSprop's form.
+
+    Tieleman, Hinton: Lecture 6.5, RMSprop: Divide the gradient by a running average
+    of its recent magnitude. COURSERA: Neural Networks for Machine Learning, 2012.
+
+    The learning rate stays outside the buffer. g_t and v_t are as in rmsprop:
+
+    b_t = mu b_{t-1} + g_t / (sqrt(v_t) + epsilon)
+    theta_t = theta_{t-1} - eta b_t
+    """
+    g = _l2(p, g, weight_decay)
+    return _rmsprop(p, g, v, None, b, lr, alpha, momentum, eps, inside=False)
+
+
+def rmsprop_centered(
+    *,
+    t: int,
+    p: Array,
+    g: Array,
+    v: Array,
+    gbar: Array,
+    lr: float,
+    alpha: float,
+    eps: float,
+    weight_decay: float,
+) -> Step:
+    """RMSprop by the variance, in torch.optim.RMSprop's form.
+
+    Graves: Generating Sequences With Recurrent Neural Networks. arXiv:1308.0850, 2013,
+    equations 38 to 41.
+
+    The paper has epsilon inside the root, and a momentum. The variance is clamped,
+    which torch omits. g_t and v_t are as in rmsprop:
+
+    gbar_t = alpha gbar_{t-1} + (1 - alpha) g_t
+    s_t = max(v_t - gbar_t^2, 0)
+    theta_t = theta_{t-1} - eta g_t / (sqrt(s_t) + epsilon)
+    """
+    g = _l2(p, g, weight_decay)
+    return _rmsprop(p, g, v, gbar, None, lr, alpha, 0, eps, inside=False)
+
+
+def rmsprop_centered_momentum(
+    *,
+    t: int,
+    p: Array,
+    g: Array,
+    v: Array,
+    gbar: Array,
+    b: Array,
+    lr: float,
+    alpha: float,
+    momentum: float,
+    eps: float,
+    weight_decay: float,
+) -> Step:
+    """RMSprop by the variance with momentum, in torch.optim.RMSprop's form.
+
+    Graves: Generating Sequences With Recurrent Neural Networks. arXiv:1308.0850, 2013,
+    equations 38 to 41.
+
+    The paper has epsilon inside the root, and the learning rate inside the buffer.
+    g_t and s_t are as in rmsprop_centered:
+
+    b_t = mu b_{t-1} + g_t / (sqrt(s_t) + epsilon)
+    theta_t = theta_{t-1} - eta b_t
+    """
+    g = _l2(p, g, weight_decay)
+    return _rmsprop(p, g, v, gbar, b, lr, alpha, momentum, eps, inside=False)
+
+
+def rmsprop_inside(
+    *,
+    t: int,
+    p: Array,
+    g: Array,
+    v: Array,
+    lr: float,
+    alpha: float,
+    eps: float,
+    weight_decay: float,
+) -> Step:
+    """RMSprop, with epsilon inside the root.
+
+    Graves: Generating Sequences With Recurrent Neural Networks. arXiv:1308.0850, 2013,
+    equations 38 to 41.
+
+    The paper's is centered, and has a momentum. g_t and v_t are as in rmsprop:
+
+    theta_t = theta_{t-1} - eta g_t / sqrt(v_t + epsilon)
+    """
+    g = _l2(p, g, weight_decay)
+    return _rmsprop(p, g, v, None, None, lr, alpha, 0, eps, inside=True)
+
+
+def rmsprop_momentum_inside(
+    *,
+    t: int,
+    p: Array,
+    g: Array,
+    v: Array,
+    b: Array,
+    lr: float,
+    alpha: float,
+    momentum: float,
+    eps: float,
+    weight_decay: float,
+) -> Step:
+    """RMSprop with momentum, and with epsilon inside the root.
+
+    Graves: Generating Sequences With Recurrent Neural Networks. arXiv:1308.0850, 2013,
+    equations 38 to 41.
+
+    The paper's is centered, and has the learning rate inside the buffer. g_t and v_t
+    are as in rmsprop:
+
+    b_t = mu b_{t-1} + g_t / sqrt(v_t + epsilon)
+    theta_t = theta_{t-1} - eta b_t
+    """
+    g = _l2(p, g, weight_decay)
+    return _rmsprop(p, g, v, None, b, lr, alpha, momentum, eps, inside=True)
+
+
+def rmsprop_centered_inside(
+    *,
+    t: int,
+    p: Array,
+    g: Array,
+    v: Array,
+    gbar: Array,
+    lr: float,
+    alpha: float,
+    eps: float,
+    weight_decay: float,
+) -> Step:
+    """RMSprop by the variance, with epsilon inside the root.
+
+    Graves: Generating Sequences With Recurrent Neural Networks. arXiv:1308.0850, 2013,
+    equations 38 to 41.
+
+    The paper has a momentum. g_t and s_t are as in rmsprop_centered:
+
+    theta_t = theta_{t-1} - eta g_t / sqrt(s_t + epsilon)
+    """
+    g = _l2(p, g, weight_decay)
+    return _rmsprop(p, g, v, gbar, None, lr, alpha, 0, eps, inside=True)
+
+
+def rmsprop_centered_momentum_inside(
+    *,
+    t: int,
+    p: Array,
+    g: Array,
+    v: Array,
+    gbar: Array,
+    b: Array,
+    lr: float,
+    alpha: float,
+    momentum: float,
+    eps: float,
+    weight_decay: float,
+) -> Step:
+    """RMSprop by the variance with momentum, and with epsilon inside the root.
+
+    Graves: Generating Sequences With Recurrent Neural Networks. arXiv:1308.0850, 2013,
+    equations 38 to 41.
+
+    The paper has the learning rate inside the buffer. g_t and s_t are as in
+    rmsprop_centered:
+
+    b_t = mu b_{t-1} + g_t / sqrt(s_t + epsilon)
+    theta_t = theta_{t-1} - eta b_t
+    """
+    g = _l2(p, g, weight_decay)
+    return _rmsprop(p, g, v, gbar, b, lr, alpha, momentum, eps, inside=True)
+
+
 def traffic(*, t: int, p: Array, g: Array, stir: float) -> Step:
     """Nothing, at the cost of reading p and g and writing p: a benchmark's roofline.
 
@@ -353,6 +732,18 @@ RULES: dict[str, Callable[..., Step]] = {
         adamw,
         adamw_amsgrad,
         lion,
+        adagrad,
+        adagrad_inside,
+        adadelta,
+        adamax,
+        rmsprop,
+        rmsprop_momentum,
+        rmsprop_centered,
+        rmsprop_centered_momentum,
+        rmsprop_inside,
+        rmsprop_momentum_inside,
+        rmsprop_centered_inside,
+        rmsprop_centered_momentum_inside,
         traffic,
         traffic_state1,
         traffic_state2,

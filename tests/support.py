@@ -20,13 +20,16 @@ HYPER = {
     "beta2": 0.952,
     "eps": 0.0031,
     "weight_decay": 0.117,
+    "alpha": 0.913,
+    "rho": 0.889,
+    "lr_decay": 0.057,
     "momentum": 0.83,
     "dampening": 0.21,
     "stir": 0.37,
 }
 
 # States that are sums of squares.
-NONNEGATIVE = {"v", "vmax"}
+NONNEGATIVE = {"v", "vmax", "u", "sum"}
 
 
 def kernels() -> list[_core.Kernel]:
@@ -66,10 +69,13 @@ def floats(seed: int, n: int, dtype: Any, positive: bool = False) -> np.ndarray:
 def random_state(kernel: _core.Kernel, seed: int, n: int) -> dict[str, np.ndarray]:
     """State arrays as a rule might have left them, away from zero."""
     dtype = NUMPY[kernel.dtype]
-    return {
+    states = {
         name: floats(seed + 1 + k, n, dtype, positive=name in NONNEGATIVE)
         for k, name in enumerate(kernel.state)
     }
+    if "gbar" in states:  # a mean, whose square is at most the mean square
+        states["v"] += states["gbar"] ** 2
+    return states
 
 
 def at_offset(a: np.ndarray, offset: int) -> np.ndarray:

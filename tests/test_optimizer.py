@@ -11,25 +11,10 @@ import numpy as np
 import pytest
 
 import gradstep as gs
+from variants import HEAVY, MEAN, VARIANTS
 
 Array: TypeAlias = Any
 f4, f8 = np.float32, np.float64
-MEAN = {"betas": (0.87, 0.95), "weight_decay": 0.12, "lr": 0.03}
-HEAVY = {"momentum": 0.83, "weight_decay": 0.12, "lr": 0.03}
-# Every class and every option that chooses a rule; no hyperparameter is neutral.
-VARIANTS: dict[str, tuple[type, dict[str, Any]]] = {
-    "sgd": (gs.SGD, {"lr": 0.03, "weight_decay": 0.12}),
-    "momentum": (gs.SGD, HEAVY),
-    "dampening": (gs.SGD, HEAVY | {"dampening": 0.21}),
-    "nesterov": (gs.SGD, HEAVY | {"nesterov": True}),
-    "velocity": (gs.SGD, HEAVY | {"form": "velocity"}),
-    "shifted": (gs.SGD, HEAVY | {"form": "velocity", "nesterov": True}),
-    "adam": (gs.Adam, MEAN | {"eps": 0.01}),
-    "adam amsgrad": (gs.Adam, MEAN | {"eps": 0.01, "amsgrad": True}),
-    "adamw": (gs.AdamW, MEAN | {"eps": 0.01}),
-    "adamw amsgrad": (gs.AdamW, MEAN | {"eps": 0.01, "amsgrad": True}),
-    "lion": (gs.Lion, MEAN),
-}
 variants = pytest.mark.parametrize("variant", VARIANTS)
 
 

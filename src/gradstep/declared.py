@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, dataclass_transform
 
 from gradstep import _core
-from gradstep.hyper import Option, choice, flag, pair, real
+from gradstep.hyper import Option, choice, flag, pair, real, setting
 
 OPTIMIZERS: dict[str, Any] = {}
 """Every optimizer class by its name."""
@@ -19,7 +19,8 @@ def positional(*, kw_only: bool = False) -> Any:
 
 
 @dataclass_transform(
-    kw_only_default=True, field_specifiers=(real, pair, flag, choice, positional)
+    kw_only_default=True,
+    field_specifiers=(real, pair, setting, flag, choice, positional),
 )
 class Declared:
     """Options that a subclass declares as attributes, and the C rules it runs.
@@ -77,6 +78,12 @@ class Declared:
     @classmethod
     def check_together(cls, group: Mapping[str, Any]) -> None:
         """Raise if options, each valid, do not go together."""
+
+    @classmethod
+    def initial(cls, group: Mapping[str, Any]) -> dict[str, float]:
+        """Return what states start at, by name; 0 if not named."""
+        del group
+        return {}
 
     # -- values
 

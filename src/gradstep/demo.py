@@ -50,7 +50,7 @@ def throughput() -> None:
     """Print how fast each rule runs, beside a step that only moves the same bytes."""
     print(
         f"\none step of {ELEMENTS:,} float32 elements, {get_num_threads()} threads\n\n"
-        f"{'rule':>14}  {'ms':>6}  {'GB/s':>6}  of traffic"
+        f"{'rule':>33}  {'ms':>6}  {'GB/s':>6}  of traffic"
     )
     rng = np.random.default_rng(0)
     p, g = (rng.standard_normal(ELEMENTS, np.float32) for _ in range(2))
@@ -66,7 +66,7 @@ def throughput() -> None:
             seconds = median(times["step"])
             rate = bytes_moved(states, ELEMENTS, p.dtype) / seconds / 1e9
             ratio = median(a / b for a, b in pairs)
-            print(f"{rule:>14}  {seconds * 1e3:6.2f}  {rate:6.1f}  {ratio:9.0%}")
+            print(f"{rule:>33}  {seconds * 1e3:6.2f}  {rate:6.1f}  {ratio:9.0%}")
 
 
 def main() -> None:

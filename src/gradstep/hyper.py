@@ -105,6 +105,15 @@ class Real(Option):
 
 
 @dataclass(frozen=True)
+class Setting(Real):
+    """A real number that no C rule reads."""
+
+    def numbers(self, name: str, value: Any) -> dict[str, float]:
+        del name, value
+        return {}
+
+
+@dataclass(frozen=True)
 class Choice(Option):
     """One of a few values."""
 
@@ -159,6 +168,11 @@ def _interval(
 ) -> Real:
     top = high if below is None else below
     return Real(default, low, top, below is not None or math.isinf(top), into)
+
+
+def setting(default: float, *, low: float = 0.0, high: float = math.inf) -> Any:
+    """Declare a number that Python uses, and no C rule."""
+    return Setting(default, low, high, math.isinf(high))
 
 
 def flag(default: bool) -> Any:

@@ -154,19 +154,28 @@ class Optimizer(Declared):
     def _prepared(self, j: int, options: Mapping[str, Any]) -> dict[int, Any]:
         """Return kernel and states of each array of group j, if its rule changes.
 
-        States that an array has under the same name go on; others start at zero.
+        States that an array has under the same name go on; others start anew.
         """
-        rule, arrays, found = self.rule(options), self._arrays, {}
+        rule, first, found = self.rule(options), self.initial(options), {}
         for i in self._indices(j) if rule != self._bound[j] else ():
             kernel, old = self._kernel(rule, i), self._states[i]
-            states = {
-                name: old[name]
-                if name in old
-                else _core.allocate((), arrays[i].dtype, True, arrays[i])
-                for name in kernel.state
-            }
-            found[i] = (kernel, states)
+            found[i] = (
+                kernel,
+                {
+                    name: old[name]
+                    if name in old
+                    else self._begun(i, first.get(name, 0.0))
+                    for name in kernel.state
+                },
+            )
         return found
+
+    def _begun(self, i: int, value: float) -> Any:
+        """Return a new state of array i."""
+        state = _core.allocate((), self._arrays[i].dtype, True, self._arrays[i])
+        if value:
+            state.fill(value)
+        return state
 
     def _commit(
         self, j: int, options: dict[str, Any], prepared: dict[int, Any]

@@ -1,6 +1,7 @@
 """The reference agrees with torch.optim, with Lion's authors, and with itself."""
 
 import inspect
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -23,19 +24,34 @@ RANGES = {
     "dampening": (0.1, 0.6),
     "beta1": (0.6, 0.95),
     "beta2": (0.8, 0.999),
+    "alpha": (0.6, 0.95),
+    "rho": (0.6, 0.95),
+    "lr_decay": (0.05, 0.5),
     "eps": (1e-3, 1e-1),
-    "zero": (0.1, 1.0),
+    "stir": (0.1, 1.0),
 }
 
 SGD, Adam, AdamW = (
     partial(optimizer, foreach=False, fused=False)
     for optimizer in (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW)
 )
+Adagrad, Adadelta, Adamax, RMSprop = (
+    partial(optimizer, foreach=False)
+    for optimizer in (
+        torch.optim.Adagrad,
+        torch.optim.Adadelta,
+        torch.optim.Adamax,
+        torch.optim.RMSprop,
+    )
+)
 MOMENTUM = "lr momentum weight_decay"
 ADAPTIVE = "lr beta1 beta2 eps weight_decay"
+MEAN_SQUARE = "lr alpha eps weight_decay"
 BUFFER = {"b": "momentum_buffer"}
 MOMENTS = {"m": "exp_avg", "v": "exp_avg_sq"}
 MAXIMUM = MOMENTS | {"vmax": "max_exp_avg_sq"}
+SQUARE = {"v": "square_avg"}
+CENTERED = SQUARE | {"gbar": "grad_avg"}
 
 
 class Peer(NamedTuple):
@@ -54,6 +70,15 @@ PEERS = {
     "adam_amsgrad": Peer(partial(Adam, amsgrad=True), ADAPTIVE, MAXIMUM),
     "adamw": Peer(AdamW, ADAPTIVE, MOMENTS),
     "adamw_amsgrad": Peer(partial(AdamW, amsgrad=True), ADAPTIVE, MAXIMUM),
+    "adagrad": Peer(Adagrad, "lr lr_decay eps weight_decay", {"sum": "sum"}),
+    "adadelta": Peer(Adadelta, "lr rho eps weight_decay", SQUARE | {"u": "acc_delta"}),
+    "adamax": Peer(Adamax, ADAPTIVE, {"m": "exp_avg", "u": "exp_inf"}),
+    "rmsprop": Peer(RMSprop, MEAN_SQUARE, SQUARE),
+    "rmsprop_momentum": Peer(RMSprop, MEAN_SQUARE + " momentum", SQUARE | BUFFER),
+    "rmsprop_centered": Peer(partial(RMSprop, centered=True), MEAN_SQUARE, CENTERED),
+    "rmsprop_centered_momentum": Peer(
+        partial(RMSprop, centered=True), MEAN_SQUARE + " momentum", CENTERED | BUFFER
+    ),
 }
 
 
@@ -201,6 +226,120 @@ def test_lion_equals_its_authors_code(rng: np.random.Generator) -> None:
         assert_close(ours["m"], m)
 
 
+def scalar_adagrad_inside(
+    t: int,
+    g: float,
+    *,
+    p: float,
+    sum: float,  # noqa: A002
+    lr: float,
+    lr_decay: float,
+    eps: float,
+    weight_decay: float,
+) -> dict[str, float]:
+    """One element, as torch has no epsilon inside the root."""
+    g += weight_decay * p
+    sum += g * g  # noqa: A001
+    p -= lr / (1 + lr_decay * (t - 1)) * g / math.sqrt(sum + eps)
+    return {"p": p, "sum": sum}
+
+
+def scalar_rmsprop_inside(
+    t: int,
+    g: float,
+    *,
+    p: float,
+    v: float,
+    gbar: float | None = None,
+    b: float | None = None,
+    lr: float,
+    alpha: float,
+    eps: float,
+    weight_decay: float,
+    momentum: float = math.nan,
+) -> dict[str, float]:
+    """One element, as torch has no epsilon inside the root."""
+    g += weight_decay * p
+    v += (1 - alpha) * (g * g - v)
+    after, variance = {"v": v}, v
+    if gbar is not None:
+        after["gbar"] = gbar + (1 - alpha) * (g - gbar)
+        variance = max(v - after["gbar"] * after["gbar"], 0.0)
+    direction = g / math.sqrt(variance + eps)
+    if b is not None:
+        after["b"] = direction = b * momentum + direction
+    return after | {"p": p - lr * direction}
+
+
+@pytest.mark.parametrize(
+    ("name", "scalar", "states", "names"),
+    [
+        (
+            "adagrad_inside",
+            scalar_adagrad_inside,
+            "sum",
+            "lr lr_decay eps weight_decay",
+        ),
+        ("rmsprop_inside", scalar_rmsprop_inside, "v", MEAN_SQUARE),
+        (
+            "rmsprop_momentum_inside",
+            scalar_rmsprop_inside,
+            "v b",
+            MEAN_SQUARE + " momentum",
+        ),
+        ("rmsprop_centered_inside", scalar_rmsprop_inside, "v gbar", MEAN_SQUARE),
+        (
+            "rmsprop_centered_momentum_inside",
+            scalar_rmsprop_inside,
+            "v gbar b",
+            MEAN_SQUARE + " momentum",
+        ),
+    ],
+)
+def test_inside_rule_equals_scalar_loop(
+    name: str,
+    scalar: Callable[..., dict[str, float]],
+    states: str,
+    names: str,
+    rng: np.random.Generator,
+) -> None:
+    hyper = draw_hyper(rng, names)
+    ours = {"p": rng.standard_normal(SIZE)}
+    ours |= {state: np.zeros(SIZE) for state in states.split()}
+    theirs = [{state: float(x[i]) for state, x in ours.items()} for i in range(SIZE)]
+
+    for t in range(1, STEPS + 1):
+        g = draw_gradient(rng)
+        hyper["lr"] = rng.uniform(*RANGES["lr"])
+        ours = reference.RULES[name](t=t, g=g, **ours, **hyper)
+        theirs = [
+            scalar(t, g_i, **element, **hyper)
+            for element, g_i in zip(theirs, g.tolist(), strict=True)
+        ]
+
+        assert ours.keys() == theirs[0].keys()
+        for state, value in ours.items():
+            assert_close(value, np.array([element[state] for element in theirs]))
+
+
+@pytest.mark.parametrize("suffix", ["", "_inside"])
+@pytest.mark.parametrize("name", ["rmsprop_centered", "rmsprop_centered_momentum"])
+def test_negative_variance_counts_as_zero(
+    name: str, suffix: str, rng: np.random.Generator
+) -> None:
+    g = draw_gradient(rng)
+    hyper = draw_hyper(rng, "lr alpha eps")
+    states = {"p": np.zeros(SIZE), "v": g**2 / 2, "gbar": g}
+    if name.endswith("momentum"):
+        states["b"] = np.zeros(SIZE)
+        hyper |= draw_hyper(rng, "momentum")
+    rule = reference.RULES[name + suffix]
+    after = rule(t=2, g=g, **states, **hyper, weight_decay=0.0)
+
+    root = np.sqrt(hyper["eps"]) if suffix else hyper["eps"]
+    assert_close(after["p"], -hyper["lr"] * g / root)
+
+
 @pytest.mark.parametrize(
     ("name", "arrays"),
     [
@@ -214,14 +353,14 @@ def test_lion_equals_its_authors_code(rng: np.random.Generator) -> None:
 def test_traffic_reaches_every_array(
     name: str, arrays: str, rng: np.random.Generator
 ) -> None:
-    hyper = draw_hyper(rng, "zero")
+    hyper = draw_hyper(rng, "stir")
     g = draw_gradient(rng)
     before = {array: rng.standard_normal(SIZE) for array in arrays}
     after = reference.RULES[name](t=1, g=g, **before, **hyper)
 
     assert after.keys() == before.keys()
     for array in arrays:
-        assert_close(after[array] - before[array], hyper["zero"] * g)
+        assert_close(after[array] - before[array], hyper["stir"] * g)
 
 
 @pytest.mark.parametrize("name", reference.RULES)

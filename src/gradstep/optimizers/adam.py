@@ -1,4 +1,4 @@
-"""Adam and AdamW, with their AMSGrad variants."""
+"""Adam and AdamW, with their AMSGrad variants, and Adamax."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -133,3 +133,62 @@ class AdamW(Adam):
     rules = ("adamw", "adamw_amsgrad")
 
     weight_decay: float = real(1e-2)
+
+
+class Adamax(Optimizer):
+    r"""Adamax: Adam by the largest gradient of late instead of the mean square.
+
+    With the gradient :math:`g_t` (plus :math:`\lambda p_{t-1}` for `weight_decay`
+    :math:`\lambda`), :math:`m_0 = u_0 = 0` and elementwise operations,
+
+    .. math::
+        m_t &= \beta_1 m_{t-1} + (1 - \beta_1) g_t \\
+        u_t &= \max(\beta_2 u_{t-1}, |g_t| + \varepsilon) \\
+        p_t &= p_{t-1} - \frac{\eta}{1 - \beta_1^t} \frac{m_t}{u_t}
+
+    Parameters
+    ----------
+    params : array, list or dict of arrays, or list of groups
+        float32 or float64, C- or Fortran-contiguous; updated in place by `step`.
+    lr : float, default 2e-3
+        Learning rate :math:`\eta`, in [0, inf).
+    betas : (float, float), default (0.9, 0.999)
+        Decay rates :math:`\beta_1, \beta_2`, each in [0, 1).
+    eps : float, default 1e-8
+        Added to the gradient's size, in [0, inf).
+    weight_decay : float, default 0
+        L2 penalty :math:`\lambda` in the gradient, in [0, inf).
+    maximize : bool, default False
+        Ascend: negate the gradient first.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or out of range; the message names it.
+
+    Notes
+    -----
+    State: two arrays of the parameter's dtype for each parameter (`m`, `u`). Agrees
+    with ``torch.optim.Adamax`` up to rounding.
+
+    References
+    ----------
+    Kingma & Ba, "Adam: a method for stochastic optimization", arXiv:1412.6980,
+    Algorithm 2.
+
+    Examples
+    --------
+    >>> import numpy as np, gradstep as gs
+    >>> w = np.array([1.0, 1.0])
+    >>> opt = gs.Adamax(w, lr=0.5, eps=0.0)
+    >>> opt.step(np.array([3.0, -100.0]))
+    >>> w
+    array([0.5, 1.5])
+    """
+
+    rules = ("adamax",)
+
+    lr: float = real(2e-3)
+    betas: tuple[float, float] = pair(0.9, 0.999, into=("beta1", "beta2"), below=1)
+    eps: float = real(1e-8)
+    weight_decay: float = real(0.0)
