@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
 
@@ -127,9 +128,10 @@ def configurations() -> list[tuple[str, int]]:
 def compare() -> int:
     """Run over all sizes everywhere; 0 if all hashes agree."""
     seen: dict[str, set[str]] = {}
-    for isa, threads in configurations():
-        for name, sha in run(isa, threads, "all")["hashes"].items():
-            seen.setdefault(name, set()).add(sha)
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        for found in pool.map(lambda c: run(*c, "all"), configurations()):
+            for name, sha in found["hashes"].items():
+                seen.setdefault(name, set()).add(sha)
     apart = [name for name, shas in seen.items() if len(shas) > 1]
     print(f"{len(seen)} kernels x {configurations()}: {len(apart)} differ {apart}")
     return 1 if apart else 0
