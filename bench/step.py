@@ -10,6 +10,7 @@ import argparse
 import functools
 import gc
 import importlib
+import inspect
 import json
 import os
 import re
@@ -100,7 +101,13 @@ def step_torch(rule: str, params: Arrays, grads: Arrays, **flags: bool) -> Step:
     """Step tensors by `torch.optim`."""
     kind, options = RULES[rule]
     optim: Any = importlib.import_module("torch.optim")
-    step: Step = getattr(optim, kind)(tensors(params, grads), **options, **flags).step
+    make = getattr(optim, kind)
+    known = inspect.signature(make).parameters
+    if any(flags[name] for name in flags.keys() - known.keys()):
+        raise LookupError(f"torch.optim.{kind} has no {', '.join(flags)}")
+    # A flag that is off says nothing to a class that lacks it.
+    flags = {name: on for name, on in flags.items() if name in known}
+    step: Step = make(tensors(params, grads), **options, **flags).step
     return step
 
 
