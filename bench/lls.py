@@ -6,6 +6,11 @@ The problem is the demonstration's: 569 rows, 2 features, batches of 10, 10 epoc
 updates. `tutorial` gathers each batch row by row, as teaching code does, and `numpy` by
 an index; both compute 2 X'Xw - 2 X'y and make their permutation in each epoch, as
 `gradstep, shuffling` does. `gradstep` gets its rows in an order that was made before.
+
+Ratios are the first row's to the others. They depend on how warm a call is: each timing
+holds REPEAT calls, and the first of them follows milliseconds of other work. On a Zen 5
+machine `tutorial` is 34 x with REPEAT 1, 53 x with 10, 61 x with 50; 46 x with 10 if
+it is spared its shuffle too.
 """
 
 import argparse
