@@ -1,16 +1,15 @@
 """Mini-batch least squares: gradstep.lls.fit beside loops that people write in Python.
 
-usage: python bench/lls.py [--rounds N]
+usage: python bench/lls.py [--rounds N] [--repeat N]
 
 The problem is the demonstration's: 569 rows, 2 features, batches of 10, 10 epochs, 570
 updates. `tutorial` gathers each batch row by row, as teaching code does, and `numpy` by
 an index; both compute 2 X'Xw - 2 X'y and make their permutation in each epoch, as
-`gradstep, shuffling` does. `gradstep` gets its rows in an order that was made before.
+`gradstep, shuffling` does. `gradstep` and `tutorial, ordered` get their rows in an
+order that was made before.
 
 Ratios are the first row's to the others. They depend on how warm a call is: each timing
-holds REPEAT calls, and the first of them follows milliseconds of other work. On a Zen 5
-machine `tutorial` is 34 x with REPEAT 1, 53 x with 10, 61 x with 50; 46 x with 10 if
-it is spared its shuffle too.
+holds `repeat` calls, and the first of them follows milliseconds of other work.
 """
 
 import argparse
@@ -28,7 +27,6 @@ from gradstep.demo import standardised
 from gradstep.roofline import interleaved
 
 BATCH, EPOCHS, LR = 10, 10, 1e-3
-REPEAT = 10
 Array = Any
 
 
@@ -37,9 +35,11 @@ def permutation(n: int) -> Array:
     return np.random.RandomState(0).permutation(np.arange(n))
 
 
-def row_by_row(X: Array, y: Array) -> Iterator[tuple[Array, Array]]:
+def row_by_row(
+    X: Array, y: Array, order: Array = None
+) -> Iterator[tuple[Array, Array]]:
     """Yield batches that are gathered in lists."""
-    order = permutation(len(X))
+    order = permutation(len(X)) if order is None else order
     X, y = X[order, :], y[order, :]
     rows: list[Array] = []
     values: list[Array] = []
@@ -83,7 +83,8 @@ def main() -> None:
     """Print times, and ratios within each round."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=15)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--repeat", type=int, default=10, help="calls in one timing")
+    chosen = parser.parse_args()
     X, y = (standardised(a) for a in wdbc())
     rows = permutation(len(X))
     calls: dict[str, Callable[[], Array]] = {
@@ -92,12 +93,15 @@ def main() -> None:
             X, y, lambda _: permutation(len(X))
         ),
         "tutorial": functools.partial(python_loop, X, y, row_by_row),
+        "tutorial, ordered": functools.partial(
+            python_loop, X, y, functools.partial(row_by_row, order=rows)
+        ),
         "numpy": functools.partial(python_loop, X, y, by_index),
     }
     solutions = [call() for call in calls.values()]
     apart = max(abs(w - solutions[0]).max() for w in solutions)
     print(f"570 updates; coefficients agree to {apart:.1e}")
-    times = interleaved(calls, rounds=rounds, repeat=REPEAT)
+    times = interleaved(calls, rounds=chosen.rounds, repeat=chosen.repeat)
     for name, seconds in times.items():
         ratios = [a / b for a, b in zip(seconds, times["gradstep"], strict=True)]
         print(f"{name:>19}: {median(seconds) * 1e3:8.3f} ms, {median(ratios):6.1f} x")

@@ -5,18 +5,29 @@
 #define GRADSTEP_FPENV_H
 
 #if defined __x86_64__
+#include <stdbool.h>
 #include <xmmintrin.h>
 typedef unsigned gs_fpenv;
-enum { GS_MXCSR_IEEE = 0x1f80 }; /* nearest even, no FTZ, no DAZ, no traps */
+enum {
+    GS_MXCSR_IEEE = 0x1f80, /* nearest even, no FTZ, no DAZ, no traps */
+    GS_MXCSR_RAISED = 0x3f, /* exceptions that were raised: they control nothing */
+};
+static inline bool gs_is_ieee(gs_fpenv env)
+{
+    return (env & ~GS_MXCSR_RAISED) == GS_MXCSR_IEEE;
+}
+/* Writing the register drains the pipeline, and mostly it stands right already. */
 static inline gs_fpenv gs_fpenv_enter(void)
 {
     const gs_fpenv before = _mm_getcsr();
-    _mm_setcsr(GS_MXCSR_IEEE);
+    if (!gs_is_ieee(before))
+        _mm_setcsr(GS_MXCSR_IEEE);
     return before;
 }
 static inline void gs_fpenv_leave(gs_fpenv before)
 {
-    _mm_setcsr(before);
+    if (!gs_is_ieee(before))
+        _mm_setcsr(before);
 }
 
 #elif defined __aarch64__

@@ -6,7 +6,10 @@
 #include "fpenv.h"
 #include "scalar.h"
 
-enum { LANES = 16 };
+enum {
+    LANES = 16,
+    NARROW = 4 /* columns up to which the sums of a batch stay in registers */
+};
 
 #define JOIN_(word, dtype, isa) word##_##dtype##_##isa
 #define JOIN(word, dtype, isa) JOIN_(word, dtype, isa)

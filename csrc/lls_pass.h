@@ -4,7 +4,7 @@
  * vectors: fewer than 16 products one after the other; else product j in lane j mod 16,
  * and the lanes by a fixed tree. */
 
-static double NAME(dot_narrow)(const T *restrict x, const T *restrict w, size_t L)
+RULE_FN double NAME(dot_narrow)(const T *restrict x, const T *restrict w, size_t L)
 {
     double sum = 0;
     for (size_t j = 0; j < L; j++)
@@ -29,8 +29,8 @@ static double NAME(dot)(const T *restrict x, const T *restrict w, size_t L)
     return lane[0];
 }
 
-static void NAME(add_scaled)(double *restrict sum, double r, const T *restrict x,
-                             size_t L)
+RULE_FN void NAME(add_scaled)(double *restrict sum, double r, const T *restrict x,
+                              size_t L)
 {
     for (size_t j = 0; j < L; j++)
         sum[j] += r * (double)x[j];
@@ -56,6 +56,46 @@ static void NAME(row)(const gs_lls *p, size_t i)
     }
 }
 
+/* The rows of a batch where L is a constant: sums stay in registers. */
+RULE_FN void NAME(narrow)(const gs_lls *p, const int64_t *rows, size_t n,
+                          const size_t L)
+{
+    for (size_t k = 0; k < p->K; k++) {
+        double sum[NARROW] = {0};
+        const T *w = (const T *)p->w + k * L;
+        for (size_t i = 0; i < n; i++) {
+            const T *x = (const T *)p->X + (size_t)rows[i] * L;
+            const T *y = (const T *)p->y + (size_t)rows[i] * p->K;
+            const double r = NAME(dot_narrow)(x, w, L) - (double)y[k];
+            NAME(add_scaled)(sum, r, x, L);
+        }
+        for (size_t j = 0; j < L; j++)
+            p->sum[k * L + j] = sum[j];
+    }
+}
+
+/* The sum over the rows of a batch; each is read once, K times from L1. */
+static void NAME(rows)(const gs_lls *p, const int64_t *rows, size_t n)
+{
+    switch (p->L) {
+    case 1:
+        NAME(narrow)(p, rows, n, 1);
+        return;
+    case 2:
+        NAME(narrow)(p, rows, n, 2);
+        return;
+    case 3:
+        NAME(narrow)(p, rows, n, 3);
+        return;
+    case 4:
+        NAME(narrow)(p, rows, n, 4);
+        return;
+    default:
+        for (size_t i = 0; i < n; i++)
+            NAME(row)(p, (size_t)rows[i]);
+    }
+}
+
 static bool NAME(finite)(const T *w, size_t size)
 {
     bool all = true;
@@ -70,8 +110,7 @@ bool NAME(gs_lls_run)(const gs_lls *p, const int64_t *rows, size_t count, size_t
     const gs_fpenv before = gs_fpenv_enter();
     for (size_t at = 0; at < count; at += batch) {
         const size_t size = count - at < batch ? count - at : batch;
-        for (size_t i = at; i < at + size; i++)
-            NAME(row)(p, (size_t)rows[i]);
+        NAME(rows)(p, rows + at, size);
         NAME(finish)(p->g, p->sum, p->mean ? 2.0 / (double)size : 2.0, p->L * p->K);
         p->step(p->with);
     }

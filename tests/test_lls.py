@@ -99,12 +99,13 @@ def test_update_counts() -> None:
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("k", [None, 1, 3])
 @pytest.mark.parametrize("dtype", [f4, f8])
-def test_fit_is_the_loop(name: str, k: int | None, dtype: Any) -> None:
-    X, y = problem(67, 5, k, dtype)
+@pytest.mark.parametrize("m", [1, 2, 3, 4, 5, 16, 19])
+def test_fit_is_the_loop(name: str, k: int | None, dtype: Any, m: int) -> None:
+    X, y = problem(67, m, k, dtype)
     rows = [np.random.default_rng(e).permutation(67) for e in range(4)]
     for reduction in ("sum", "mean"):
         o = {"optimizer": OPTIMIZERS[name], "batch_size": 9, "reduction": reduction}
-        o["coef0"] = np.linspace(-1, 1, 5 * (k or 1)).reshape((5, k) if k else 5)
+        o["coef0"] = np.linspace(-1, 1, m * (k or 1)).reshape((m, k) if k else m)
         done = fit(X, y, epochs=4, order=rows.__getitem__, **o)
         want = by_hand(X, y, rows, **o)
         error = np.abs(done.coef - want).max() / np.abs(want).max()

@@ -27,7 +27,6 @@ cdef extern from "plan.h" nogil:
 cdef extern from "dispatch.h" nogil:
     const text *gs_isa_names
     const gs_table *gs_dispatch(const char *cap)
-    const gs_kernel *gs_find(const gs_table *table, const char *rule, const char *dtype)
 
 cdef extern from "memory.h" nogil:
     ctypedef struct gs_memory:
@@ -47,6 +46,7 @@ cdef extern from "line.h" nogil:
 # ---- the CPU level and the threads ---------------------------------------------------
 
 cdef const gs_table *chosen = NULL
+cdef dict by_name = {}  # its kernels
 
 
 cdef const gs_table *table() noexcept nogil:
@@ -72,7 +72,7 @@ def levels():
 
 def choose(cap):
     """Take the best kernels that this CPU runs, none above the level `cap` if given."""
-    global chosen
+    global chosen, by_name
     if cap is not None and cap not in levels():
         raise ValueError(
             f"GRADSTEP_ISA must be one of {', '.join(levels())}, got {cap!r}; "
@@ -86,6 +86,7 @@ def choose(cap):
         chosen = gs_dispatch(name)
     if chosen == NULL:
         raise ImportError(f"this CPU has none of the levels {', '.join(levels())}")
+    by_name = wrapped(chosen)
 
 
 def isa():
@@ -128,22 +129,24 @@ cdef Kernel wrap(const gs_kernel *ptr):
     return k
 
 
-def kernels():
-    """All kernels of this build."""
-    cdef const gs_kernel **k = <const gs_kernel **>chosen.kernel
-    cdef list out = []
+cdef dict wrapped(const gs_table *table):
+    cdef const gs_kernel **k = <const gs_kernel **>table.kernel
+    cdef dict out = {}
     while k[0] != NULL:
-        out.append(wrap(k[0]))
+        kernel = wrap(k[0])
+        out[kernel.rule, kernel.dtype] = kernel
         k += 1
     return out
 
 
+def kernels():
+    """All kernels of this build."""
+    return list(by_name.values())
+
+
 def find(str rule, str dtype):
     """The kernel of a rule for a dtype word; KeyError if there is none."""
-    cdef const gs_kernel *k = gs_find(chosen, rule.encode(), dtype.encode())
-    if k == NULL:
-        raise KeyError((rule, dtype))
-    return wrap(k)
+    return by_name[rule, dtype]
 
 
 # ---- memory --------------------------------------------------------------------------

@@ -77,7 +77,6 @@ cdef class Engine:
         for j in range(groups):
             self.plan.group[<size_t>j].grad_scale = 1.0
         self.views = tuple(views)
-        self._index_ranges()
 
     def __dealloc__(self):
         gs_plan_free(&self.plan)

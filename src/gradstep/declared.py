@@ -31,6 +31,7 @@ class Declared:
 
     rules: ClassVar[tuple[str, ...]] = ()
     options: ClassVar[dict[str, Option]] = {}
+    default_options: ClassVar[dict[str, Any]] = {}
     common: ClassVar[frozenset[str]] = frozenset()
 
     def __init_subclass__(cls) -> None:
@@ -39,6 +40,10 @@ class Declared:
         options = {**cls.options, **own}
         # What the common base declares comes last in the signature, as in torch.
         cls.options = dict(sorted(options.items(), key=lambda x: x[0] in cls.common))
+        cls.default_options = {
+            name: option.check(cls.__name__, name, option.default)
+            for name, option in cls.options.items()
+        }
         if not cls.rules:
             cls.common = frozenset(cls.options)
         else:
@@ -59,7 +64,7 @@ class Declared:
 
     @classmethod
     def _check_names(cls) -> None:
-        declared = set(cls.numbers({k: v.default for k, v in cls.options.items()}))
+        declared = set(cls.numbers(cls.default_options))
         read = {name for rule in cls.rules for name in hyper_names(rule)}
         if declared != read:
             raise TypeError(
@@ -90,18 +95,17 @@ class Declared:
     @classmethod
     def checked(cls, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return all options in their immutable form, defaults for those not given."""
-        for name in values:
-            if name not in cls.options:
+        found = dict(cls.default_options)
+        for name, value in values.items():
+            option = cls.options.get(name)
+            if option is None:
                 near = difflib.get_close_matches(name, cls.options, 1)
                 hint = f"; did you mean {near[0]!r}?" if near else ";"
                 raise TypeError(
                     f"{cls.__name__}: unknown hyperparameter {name!r}{hint} it has "
                     f"{', '.join(cls.options)}"
                 )
-        found = {
-            name: option.check(cls.__name__, name, values.get(name, option.default))
-            for name, option in cls.options.items()
-        }
+            found[name] = option.check(cls.__name__, name, value)
         cls.check_together(found)
         return found
 
@@ -110,7 +114,7 @@ class Declared:
         """Return the hyperparameters of the C rules, by name."""
         numbers: dict[str, float] = {}
         for name, option in cls.options.items():
-            numbers |= option.numbers(name, group[name])
+            option.put(numbers, name, group[name])
         return numbers
 
     def __setattr__(self, name: str, value: object) -> None:

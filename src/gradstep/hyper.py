@@ -38,10 +38,9 @@ class Option(ABC):
     def check(self, owner: str, name: str, value: object) -> Any:
         """Return the value in its one immutable form, or raise naming `owner`."""
 
-    def numbers(self, name: str, value: Any) -> dict[str, float]:
-        """Return the hyperparameters of the C rule that this option sets."""
-        del name, value
-        return {}
+    @abstractmethod
+    def put(self, numbers: dict[str, float], name: str, value: Any) -> None:
+        """Add the hyperparameters of the C rule that this option sets."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         object.__setattr__(self, "_name", name)
@@ -98,19 +97,19 @@ class Real(Option):
             self._one(owner, part, x) for part, x in zip(self.into, value, strict=True)
         )
 
-    def numbers(self, name: str, value: Any) -> dict[str, float]:
+    def put(self, numbers: dict[str, float], name: str, value: Any) -> None:
         if self.into is None:
-            return {name: value}
-        return dict(zip(self.into, value, strict=True))
+            numbers[name] = value
+        else:
+            numbers.update(zip(self.into, value, strict=True))
 
 
 @dataclass(frozen=True)
 class Setting(Real):
     """A real number that no C rule reads."""
 
-    def numbers(self, name: str, value: Any) -> dict[str, float]:
-        del name, value
-        return {}
+    def put(self, numbers: dict[str, float], name: str, value: Any) -> None:
+        pass
 
 
 @dataclass(frozen=True)
@@ -125,6 +124,9 @@ class Choice(Option):
                 return x
         known = ", ".join(map(repr, self.among))
         raise ValueError(f"{owner}: {name} must be one of {known}, got {value!r}")
+
+    def put(self, numbers: dict[str, float], name: str, value: Any) -> None:
+        pass  # it chooses the rule
 
 
 def _as_float(owner: str, name: str, value: object) -> float:

@@ -272,7 +272,14 @@ def _problem(who: str, X: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Array, Array
     if len(Xa) != len(ya):
         raise ValueError(f"{who}: X has {len(Xa)} rows, y has {len(ya)}")
     dtype = np.float32 if Xa.dtype == np.float32 else np.float64
-    return np.require(Xa, dtype, ["C", "A"]), np.require(ya, dtype, ["C", "A"])
+    return _plain(Xa, dtype), _plain(ya, dtype)
+
+
+def _plain(a: Array, dtype: type) -> Array:
+    """Return an array that C can read, the same one if it is so already."""
+    if a.dtype == dtype and a.flags.c_contiguous and a.flags.aligned:
+        return a
+    return np.require(a, dtype, ["C", "A"])
 
 
 def _real_array(name: str, value: npt.ArrayLike) -> Array:

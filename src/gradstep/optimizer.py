@@ -24,24 +24,37 @@ class Optimizer(Declared):
     if TYPE_CHECKING:
         params: Params = positional()
     maximize: bool = flag(False)
+    _owner: str
+    _defaults: dict[str, Any]
+    _bare: bool  # no groups were passed
+    _groups: list[dict[str, Any]]
+    _bundles: list[Bundle]
+    # For each array, its name in messages and its states; for each group, its rule.
+    _arrays: tuple[Any, ...]
+    _suffixes: list[str]
+    _states: list[dict[str, Any]]
+    _bound: list[str | None]
     _engine: _core.Engine
 
     def __init__(self, params: Params, **options: Any) -> None:
-        self._owner = type(self).__name__
+        owner = type(self).__name__
         if not self.rules:
-            raise TypeError(f"{self._owner} names no rules; use a subclass that does")
-        self._defaults = self.checked(options)
-        given, self._bare = as_groups(self._owner, params)
-        self._groups: list[dict[str, Any]] = []
-        self._bundles: list[Bundle] = []
+            raise TypeError(f"{owner} names no rules; use a subclass that does")
+        given, bare = as_groups(owner, params)
+        # At once, past __setattr__: small fits make many optimizers.
+        vars(self).update(
+            _owner=owner,
+            _defaults=self.checked(options),
+            _bare=bare,
+            _groups=[],
+            _bundles=[],
+        )
         for group in given:
             self._append(group)
-        self._states: list[dict[str, Any]] = [
-            {} for found in self._bundles for _ in found.arrays
-        ]
-        if not self._states:
-            raise ValueError(f"{self._owner}: params is empty; pass at least one array")
-        self._assemble([0] * len(self._states))
+        count = sum(len(found.arrays) for found in self._bundles)
+        if not count:
+            raise ValueError(f"{owner}: params is empty; pass at least one array")
+        self._assemble([{}] * count, [0] * count)
 
     # -- groups
 
@@ -68,8 +81,8 @@ class Optimizer(Declared):
             try:
                 self._append(group)
                 self._bare = False
-                self._states = [*self._states, *({} for _ in self._bundles[-1].arrays)]
-                self._assemble(steps + [0] * (len(self._states) - len(steps)))
+                more = len(self._bundles[-1].arrays)
+                self._assemble([*self._states, *[{}] * more], [*steps, *[0] * more])
             except BaseException:
                 del self._groups[n:], self._bundles[n:]
                 vars(self).update(before)
@@ -77,10 +90,12 @@ class Optimizer(Declared):
 
     def _append(self, group: Mapping[str, Any]) -> None:
         found = bundle(self._owner, group["params"])
-        given = own_keys({**self._defaults, **group})
-        checked = self.checked(given) if len(group) > 1 else self._defaults
-        notes = {k: v for k, v in group.items() if k not in given}
-        entry = {**notes, **checked, "params": found.arrays}
+        if len(group) == 1:
+            entry = {**self._defaults, "params": found.arrays}
+        else:
+            given = own_keys({**self._defaults, **group})
+            notes = {k: v for k, v in group.items() if k not in given}
+            entry = {**notes, **self.checked(given), "params": found.arrays}
         if found.names is not None:
             entry["param_names"] = tuple(found.names)
         self._groups.append(entry)
@@ -96,27 +111,32 @@ class Optimizer(Declared):
     def _steps(self) -> list[int]:
         return [self._engine.get_t(i) for i in range(len(self._states))]
 
-    def _assemble(self, steps: list[int]) -> None:
-        """Make the engine that carries out `step`."""
+    def _assemble(self, states: list[dict[str, Any]], steps: list[int]) -> None:
+        """Make the engine that carries out `step`, from the states so far."""
         suffixes = [
             ("" if self._bare else f"[{j}]") + suffix
             for j, found in enumerate(self._bundles)
             for suffix in found.suffixes()
         ]
         group_of = [j for j, found in enumerate(self._bundles) for _ in found.arrays]
-        self._arrays = tuple(a for found in self._bundles for a in found.arrays)
+        arrays = tuple([a for found in self._bundles for a in found.arrays])
         whole = self._bundles[0] if self._bare else None
-        self._engine = _core.Engine(
+        engine = _core.Engine(
             self._owner,
-            self._arrays,
+            arrays,
             tuple(suffixes),
             tuple(group_of),
             len(self._bundles),
             names=whole.names if whole else None,
             single=whole.single if whole else False,
         )
-        self._suffixes = suffixes
-        self._bound: list[str | None] = [None] * len(self._bundles)
+        vars(self).update(
+            _arrays=arrays,
+            _suffixes=suffixes,
+            _states=states,
+            _bound=[None] * len(self._bundles),
+            _engine=engine,
+        )
         for i, t in enumerate(steps):
             self._engine.set_t(i, t)
         for j, group in enumerate(self._groups):
