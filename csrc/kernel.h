@@ -3,6 +3,7 @@
 #ifndef GRADSTEP_KERNEL_H
 #define GRADSTEP_KERNEL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "lls.h"
@@ -10,6 +11,9 @@
 enum {
     GS_MAX_HYPER = 16,
     GS_MAX_STATE = 6,
+    GS_MAX_SCALARS = 2,
+    GS_MAX_SUMS = 3,
+    GS_BLOCK = 4096, /* elements; sums, and shares of threads, begin at multiples */
     GS_MAX_COEF = 16 * sizeof(double), /* bytes of one rule's coefficients */
 };
 
@@ -22,21 +26,30 @@ typedef struct gs_segment {
     void *p;
     const void *g;
     void *state[GS_MAX_STATE];
+    double *partial; /* room for the sums of each block, if the kernel gathers */
     size_t n;
 } gs_segment;
 
 typedef struct gs_kernel {
     const char *rule;
     const char *dtype;
-    const char *const *hyper; /* names, in the order prepare() wants; NULL ends them */
-    const char *const *state; /* names, in the order of gs_segment.state; NULL ends */
-    size_t param_size;        /* bytes of one element */
+    const char *const *hyper;  /* names, in the order prepare() wants; NULL ends them */
+    const char *const *state;  /* names, in the order of gs_segment.state; NULL ends */
+    const char *const *scalar; /* names of what prepare() keeps between steps */
+    size_t param_size;         /* bytes of one element */
     size_t state_size;
 
-    /* Hyperparameters and the 1-based step count to coefficients, once per step. */
-    void (*prepare)(const double *hyper, double t, void *coef);
+    /* Hyperparameters and the 1-based step count to coefficients, once per step. Where
+     * there are sums, once without them, for gather(), and once with them. */
+    void (*prepare)(const double *hyper, double t, double *scalars, const double *sums,
+                    void *coef);
     /* Elements [begin, end) of a segment. */
     void (*step)(const gs_segment *s, size_t begin, size_t end);
+
+    /* Before it, from a multiple of GS_BLOCK: sums of each block to segment.partial. */
+    void (*gather)(const gs_segment *s, size_t begin, size_t end);
+    size_t sums; /* how many */
+    bool across; /* over all tensors together, not each */
 } gs_kernel;
 
 typedef struct gs_table {

@@ -1,4 +1,5 @@
-/* lls.c: the loop of lls.h for both arithmetic types, for one CPU level, as kernels.c. */
+/* lls.c: the loop of lls.h for both arithmetic types, for one CPU level, as
+ * kernels.c. */
 #include "lls.h"
 
 #include <assert.h>
@@ -6,10 +7,7 @@
 #include "fpenv.h"
 #include "scalar.h"
 
-enum {
-    LANES = 16,
-    NARROW = 4 /* columns up to which the sums of a batch stay in registers */
-};
+enum { NARROW = 4 }; /* columns up to which the sums of a batch stay in registers */
 
 #define JOIN_(word, dtype, isa) word##_##dtype##_##isa
 #define JOIN(word, dtype, isa) JOIN_(word, dtype, isa)

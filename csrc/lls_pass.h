@@ -14,19 +14,16 @@ RULE_FN double NAME(dot_narrow)(const T *restrict x, const T *restrict w, size_t
 
 static double NAME(dot)(const T *restrict x, const T *restrict w, size_t L)
 {
-    if (L < LANES)
+    if (L < GS_LANES)
         return NAME(dot_narrow)(x, w, L);
-    double lane[LANES] = {0};
-    const size_t whole = L - L % LANES;
-    for (size_t j = 0; j < whole; j += LANES)
-        for (size_t k = 0; k < LANES; k++)
+    double lane[GS_LANES] = {0};
+    const size_t whole = L - L % GS_LANES;
+    for (size_t j = 0; j < whole; j += GS_LANES)
+        for (size_t k = 0; k < GS_LANES; k++)
             lane[k] += (double)x[j + k] * (double)w[j + k];
     for (size_t j = whole; j < L; j++)
         lane[j - whole] += (double)x[j] * (double)w[j];
-    for (size_t half = LANES / 2; half > 0; half /= 2)
-        for (size_t k = 0; k < half; k++)
-            lane[k] += lane[k + half];
-    return lane[0];
+    return gs_tree(lane);
 }
 
 RULE_FN void NAME(add_scaled)(double *restrict sum, double r, const T *restrict x,

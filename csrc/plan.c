@@ -1,10 +1,12 @@
-/* plan.c: step counts and hyperparameters to coefficients, and one run of them all. */
+/* plan.c: step counts, hyperparameters and sums to coefficients, and one run of all. */
 #include "plan.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fpenv.h"
+#include "reduce.h"
 #include "run.h"
 
 bool gs_plan_init(gs_plan *plan, size_t tensors, size_t groups)
@@ -15,10 +17,11 @@ bool gs_plan_init(gs_plan *plan, size_t tensors, size_t groups)
         .tensors = tensors,
         .group = calloc(groups + 1, sizeof *plan->group),
         .groups = groups,
+        .stepping = calloc(tensors + 1, sizeof(gs_tensor *)),
         .live = calloc(tensors + 1, sizeof *plan->live),
         .coef = calloc(tensors + 1, GS_MAX_COEF),
     };
-    if (plan->tensor && plan->group && plan->live && plan->coef)
+    if (plan->tensor && plan->group && plan->stepping && plan->live && plan->coef)
         return true;
     gs_plan_free(plan);
     return false;
@@ -28,48 +31,141 @@ void gs_plan_free(gs_plan *plan)
 {
     free(plan->tensor);
     free(plan->group);
+    free(plan->stepping);
     free(plan->live);
     free(plan->coef);
+    free(plan->partial);
     *plan = (gs_plan){0};
 }
 
-/* Tensors of one group mostly share rule, dtype and t, and so their coefficients. */
+bool gs_plan_reserve(gs_plan *plan)
+{
+    size_t blocks = 0;
+    for (size_t i = 0; i < plan->tensors; i++)
+        blocks += gs_blocks(plan->tensor[i].segment.n);
+    free(plan->partial);
+    plan->partial = malloc((blocks + 1) * GS_MAX_SUMS * sizeof *plan->partial);
+    double *next = plan->partial;
+    for (size_t i = 0; next && i < plan->tensors; i++) {
+        plan->tensor[i].segment.partial = next;
+        next += gs_blocks(plan->tensor[i].segment.n) * GS_MAX_SUMS;
+    }
+    return next;
+}
+
+/* Tensors of one group mostly share all that goes into coefficients. */
 static bool same_coef(const gs_tensor *a, const gs_tensor *b)
 {
     return a->segment.kernel == b->segment.kernel && a->group == b->group &&
-           a->t == b->t;
+           a->t == b->t && memcmp(a->scalar, b->scalar, sizeof a->scalar) == 0;
 }
 
-static size_t prepare(gs_plan *plan)
+static void prepare(const gs_plan *plan, gs_tensor *x, const double *sums)
 {
-    const gs_fpenv before = gs_fpenv_enter();
+    void *coef = (char *)plan->coef + (size_t)(x - plan->tensor) * GS_MAX_COEF;
+    x->segment.kernel->prepare(plan->group[x->group].hyper, (double)x->t, x->scalar,
+                               sums, coef);
+    x->segment.coef = coef;
+}
+
+/* Moves on the step counts and scalars; returns how many tensors are live. */
+static size_t begin(gs_plan *plan)
+{
+    gs_tensor before = {0}; /* the last one, as it was before its scalars moved on */
     const gs_tensor *last = NULL;
     size_t live = 0;
     for (size_t i = 0; i < plan->tensors; i++) {
         gs_tensor *x = plan->tensor + i;
         if (!x->moving)
             continue;
-        const gs_group *group = plan->group + x->group;
         x->moving = false;
         x->t++;
-        if (last && same_coef(x, last)) {
+        if (last && same_coef(x, &before) && !x->segment.kernel->sums) {
             x->segment.coef = last->segment.coef;
+            memcpy(x->scalar, last->scalar, sizeof x->scalar);
         } else {
-            void *coef = (char *)plan->coef + i * GS_MAX_COEF;
-            x->segment.kernel->prepare(group->hyper, (double)x->t, coef);
-            x->segment.coef = coef;
+            before = *x;
+            prepare(plan, x, NULL);
         }
-        x->segment.grad_scale = group->grad_scale;
+        x->segment.grad_scale = plan->group[x->group].grad_scale;
+        plan->stepping[live] = x;
         plan->live[live++] = x->segment;
         last = x;
     }
-    gs_fpenv_leave(before);
     return live;
 }
 
+/* The norm of all gradients, each times its grad_scale. */
+static double norm(gs_plan *plan, size_t live)
+{
+    double squares = 0;
+    for (size_t i = 0; i < live; i++)
+        plan->live[i].kernel = plan->stepping[i]->norm;
+    gs_run_gather(plan->live, live);
+    for (size_t i = 0; i < live; i++) {
+        double sum;
+        gs_reduce(plan->live + i, &sum);
+        squares += sum;
+        plan->live[i].kernel = plan->stepping[i]->segment.kernel;
+    }
+    return sqrt(squares);
+}
+
+/* A norm that is not finite makes every gradient NaN, not 0. */
+static double clip_factor(const gs_group *group, double norm)
+{
+    const double factor = group->clip_norm / (norm + group->clip_eps);
+    if (!(group->clip_norm > 0) || factor >= 1)
+        return 1;
+    return norm - norm == 0 ? factor : NAN;
+}
+
+static void clip(gs_plan *plan, size_t live)
+{
+    bool clips = false;
+    for (size_t j = 0; j < plan->groups; j++)
+        clips |= plan->group[j].clip_norm > 0;
+    if (!clips)
+        return;
+    const double found = norm(plan, live);
+    for (size_t i = 0; i < live; i++) {
+        const gs_group *group = plan->group + plan->stepping[i]->group;
+        plan->live[i].grad_scale *= clip_factor(group, found);
+    }
+}
+
+/* Coefficients that depend on sums over tensors. */
+static void gather(gs_plan *plan, size_t live)
+{
+    double each[GS_MAX_SUMS], all[GS_MAX_SUMS] = {0};
+    bool gathers = false;
+    for (size_t i = 0; i < live; i++)
+        gathers |= plan->live[i].kernel->sums > 0;
+    if (!gathers)
+        return;
+    gs_run_gather(plan->live, live);
+    for (size_t i = 0; i < live; i++) {
+        if (!plan->live[i].kernel->sums)
+            continue;
+        gs_reduce(plan->live + i, each);
+        if (!plan->live[i].kernel->across)
+            prepare(plan, plan->stepping[i], each);
+        else
+            for (size_t k = 0; k < plan->live[i].kernel->sums; k++)
+                all[k] += each[k];
+    }
+    for (size_t i = 0; i < live; i++)
+        if (plan->live[i].kernel->across)
+            prepare(plan, plan->stepping[i], all);
+}
 void gs_plan_step(gs_plan *plan)
 {
-    gs_run(plan->live, prepare(plan));
+    const gs_fpenv before = gs_fpenv_enter();
+    const size_t live = begin(plan);
+    clip(plan, live);
+    gather(plan, live);
+    gs_run(plan->live, live);
+    gs_fpenv_leave(before);
 }
 
 bool gs_plan_enter(gs_plan *plan)

@@ -10,12 +10,17 @@
 typedef struct gs_group {
     double hyper[GS_MAX_HYPER];
     double grad_scale;
+    /* Gradients are scaled by clip_norm / (norm + clip_eps), if that is below 1 and
+     * clip_norm above 0; the norm is that of all gradients of the step together. */
+    double clip_norm, clip_eps;
 } gs_group;
 
 typedef struct gs_tensor {
     gs_segment segment;
     size_t group;
-    int64_t t;   /* steps taken */
+    int64_t t; /* steps taken */
+    double scalar[GS_MAX_SCALARS];
+    const gs_kernel *norm; /* gathers the squares of the gradient */
     bool moving; /* has a gradient, segment.g, in the coming step; false after it */
 } gs_tensor;
 
@@ -24,13 +29,17 @@ typedef struct gs_plan {
     size_t tensors;
     gs_group *group;
     size_t groups;
-    gs_segment *live; /* room for the segments of one step */
-    void *coef;       /* and for their coefficients */
+    gs_tensor **stepping; /* room for those that take part in a step */
+    gs_segment *live;     /* for their segments */
+    void *coef;           /* for their coefficients */
+    double *partial;      /* and for sums of blocks */
     bool busy;
 } gs_plan;
 
-/* false, with nothing changed, if memory is short. */
+/* false if memory is short. */
 bool gs_plan_init(gs_plan *plan, size_t tensors, size_t groups);
+/* Once all tensors have their n: room for sums over them. */
+bool gs_plan_reserve(gs_plan *plan);
 void gs_plan_free(gs_plan *plan);
 
 /* One step of every moving tensor, each counting its own t. */

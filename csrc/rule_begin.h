@@ -5,15 +5,42 @@
  *   RULE_STATE(X)        arrays it keeps between steps (may be empty)
  *   RULE_COEF(X)         what prepare() hands to update(): computed in double (WIDE),
  *                        then rounded to T once (COEF)
- * and after it K(prepare) and K(update). Words from kernels.c: DTYPE (f32), T (the type
- * of arithmetic and state), P and G (storage of parameter and gradient), ISA; from the
- * list of rules: VARIANT (empty or _name). */
+ * and after it K(prepare) and K(update). If it needs them:
+ *   RULE_SCALARS(X)      numbers (double) that prepare() keeps from step to step of a
+ *                        tensor; it must set them when t is 1
+ *   RULE_SUMS(X)         sums over a tensor, or with RULE_ACROSS over all tensors, that
+ *                        prepare() reads. K(gather) gives an element's terms before any
+ *                        element is updated; it may change states
+ * Words from kernels.c: DTYPE (f32), T (the type of arithmetic and state), P and G
+ * (storage of parameter and gradient), ISA; from the list of rules: VARIANT (empty or
+ * _name). */
 #ifndef DTYPE
 #include "ide.h"
 #endif
 #if !defined RULE || !defined RULE_HYPER || !defined RULE_STATE || !defined RULE_COEF
 #error "a rule defines RULE, RULE_HYPER, RULE_STATE and RULE_COEF"
 #endif
+
+#ifdef RULE_SCALARS
+#define SCALARS_(...) __VA_ARGS__
+#else
+#define SCALARS_(...)
+#define RULE_SCALARS(X)
+#endif
+#ifdef RULE_SUMS
+#define GATHERS 1
+#define SUMS_(...) __VA_ARGS__
+#else
+#define GATHERS 0
+#define SUMS_(...)
+#define RULE_SUMS(X)
+#endif
+
+/* For rules with both kinds of weight decay: coefficients `decay` and `keep`, of
+ * which one is neutral, for g + decay p and keep p. */
+#define SET_DECAY(h, c)                                                                \
+    ((c)->decay = (h)->decoupled ? 0 : (h)->weight_decay,                              \
+     (c)->keep = (h)->decoupled ? 1 - (h)->lr * (h)->weight_decay : 1)
 
 /* K(step) is adam_amsgrad_step_f32_v3: a grammar that can be read in a profile. */
 #define JOIN_(rule, variant, word, dtype, isa) rule##variant##_##word##_##dtype##_##isa
@@ -24,6 +51,8 @@
 #define STATE K(state)
 #define COEF K(coef)
 #define WIDE K(wide)
+#define SCALARS K(scalars)
+#define SUMS K(sums)
 
 #define FIELD(name) double name;
 typedef struct {
@@ -32,6 +61,12 @@ typedef struct {
 typedef struct {
     RULE_COEF(FIELD)
 } WIDE;
+typedef struct {
+    RULE_SCALARS(FIELD)
+} SCALARS;
+typedef struct {
+    RULE_SUMS(FIELD)
+} SUMS;
 #undef FIELD
 
 #define FIELD(name) T name;

@@ -2,21 +2,18 @@
  * `restrict` is a promise that _engine.pxi keeps: it refuses overlapping arrays. */
 
 #define ARG(name) , T *restrict state_##name
+#define LOAD(name) .name = state_##name[i],
+#define STORE(name) state_##name[i] = s.name;
 static void K(loop)(size_t n, P *restrict p, const G *restrict g, T grad_scale,
                     const COEF *restrict coef RULE_STATE(ARG))
 {
     const COEF c = *coef;
-#define LOAD(name) .name = state_##name[i],
-#define STORE(name) state_##name[i] = s.name;
     for (size_t i = 0; i < n; i++) {
         STATE s = {RULE_STATE(LOAD)};
         p[i] = K(update)(p[i], grad_scale * g[i], &s, &c);
         RULE_STATE(STORE)
     }
-#undef STORE
-#undef LOAD
 }
-#undef ARG
 
 #define INDEX(name) K(at_##name),
 enum { RULE_STATE(INDEX) K(states) };
@@ -29,6 +26,13 @@ RULE_LOOP void K(range)(const gs_segment *s, size_t from, size_t to)
             s->coef RULE_STATE(SLICE));
 }
 #undef SLICE
+
+#if GATHERS
+#include "rule_gather.h"
+#endif
+#undef STORE
+#undef LOAD
+#undef ARG
 
 /* The first elements are peeled until the parameter stands on a cache line: a vector
  * that straddles two lines costs two accesses. State arrays share the parameter's
@@ -43,12 +47,19 @@ static void K(step)(const gs_segment *s, size_t begin, size_t end)
 }
 
 /* A coefficient that a rule forgets to set is NaN, and every test sees it. */
-static void K(prepare_any)(const double *hyper, double t, void *coef)
+static void K(prepare_any)(const double *hyper, double t, double *scalars,
+                           const double *sums, void *coef)
 {
+    (void)scalars;
+    (void)sums;
 #define UNSET(name) .name = NAN,
 #define ROUNDED(name) .name = (T)wide.name,
     WIDE wide = {RULE_COEF(UNSET)};
-    K(prepare)((const HYPER *)hyper, t, &wide);
+    SUMS_(const SUMS unknown = {RULE_SUMS(UNSET)};)
+    K(prepare)((const HYPER *)hyper,
+               t SCALARS_(, (SCALARS *)scalars)
+                   SUMS_(, sums ? (const SUMS *)sums : &unknown),
+               &wide);
     *(COEF *)coef = (COEF){RULE_COEF(ROUNDED)};
 #undef ROUNDED
 #undef UNSET
@@ -57,10 +68,14 @@ static void K(prepare_any)(const double *hyper, double t, void *coef)
 #define NAME(name) #name,
 static const char *const K(hyper_names)[] = {RULE_HYPER(NAME) NULL};
 static const char *const K(state_names)[] = {RULE_STATE(NAME) NULL};
+static const char *const K(scalar_names)[] = {RULE_SCALARS(NAME) NULL};
 #undef NAME
 
 _Static_assert(sizeof(HYPER) <= GS_MAX_HYPER * sizeof(double), "raise GS_MAX_HYPER");
 _Static_assert(sizeof(COEF) <= GS_MAX_COEF, "raise GS_MAX_COEF");
+_Static_assert(sizeof(SCALARS) <= GS_MAX_SCALARS * sizeof(double),
+               "raise GS_MAX_SCALARS");
+_Static_assert(sizeof(SUMS) <= GS_MAX_SUMS * sizeof(double), "raise GS_MAX_SUMS");
 _Static_assert((int)K(states) <= GS_MAX_STATE, "raise GS_MAX_STATE");
 
 #define TEXT_(rule, variant) #rule #variant
@@ -72,16 +87,30 @@ static const gs_kernel K(kernel) = {
     .dtype = WORD(DTYPE),
     .hyper = K(hyper_names),
     .state = K(state_names),
+    .scalar = K(scalar_names),
     .param_size = sizeof(P),
     .state_size = sizeof(T),
     .prepare = K(prepare_any),
     .step = K(step),
+#if GATHERS
+    .sums = sizeof(SUMS) / sizeof(double),
+    .gather = K(gather_range),
+#ifdef RULE_ACROSS
+    .across = true,
+#endif
+#endif
 };
 #undef WORD
 #undef WORD_
 #undef TEXT
 #undef TEXT_
 
+#undef SUMS
+#undef SCALARS
+#undef SET_DECAY
+#undef SUMS_
+#undef SCALARS_
+#undef GATHERS
 #undef WIDE
 #undef COEF
 #undef STATE
@@ -93,3 +122,6 @@ static const gs_kernel K(kernel) = {
 #undef RULE_HYPER
 #undef RULE_STATE
 #undef RULE_COEF
+#undef RULE_SCALARS
+#undef RULE_SUMS
+#undef RULE_ACROSS

@@ -1,7 +1,7 @@
 /* run.c: THE ONLY FILE WITH THREADS.
  *
  * The elements of all segments, laid end to end, are cut into one equal share for each
- * thread, at whole chunks of a segment. Shares are fixed, not handed out as threads
+ * thread, at whole blocks of a segment. Shares are fixed, not handed out as threads
  * come free: a thread finds the elements that it updated last time in its own cache.
  * The bits do not depend on any of this, since no element sees another. */
 #include "run.h"
@@ -14,7 +14,6 @@
 #include "fpenv.h"
 
 enum {
-    CHUNK = 4096,               /* elements */
     SEGMENT_COST = 64,          /* what starting a segment costs, in elements */
     SERIAL_BELOW = 16384,       /* elements; waking a thread costs more than it saves */
     ZERO_SERIAL_BELOW = 1 << 22 /* bytes, likewise */
@@ -52,23 +51,25 @@ int gs_threads(void)
     return threads;
 }
 
+typedef enum { STEP, GATHER } pass;
+
 static uint64_t weight(const gs_segment *s)
 {
     return s->n ? s->n + SEGMENT_COST : 0;
 }
 
-/* The first chunk boundary of a segment at or after `to`, both counted from where the
+/* The first block boundary of a segment at or after `to`, both counted from where the
  * segment starts among all elements. */
 static size_t boundary(uint64_t start, uint64_t to, size_t n)
 {
     if (to <= start)
         return 0;
-    const uint64_t chunks = (to - start + CHUNK - 1) / CHUNK;
-    return chunks < n / CHUNK + 1 ? (size_t)chunks * CHUNK : n;
+    const uint64_t blocks = (to - start + GS_BLOCK - 1) / GS_BLOCK;
+    return blocks < n / GS_BLOCK + 1 ? (size_t)blocks * GS_BLOCK : n;
 }
 
-/* The chunks that begin in [from, to). */
-static void run_share(const gs_segment *segment, size_t count, uint64_t from,
+/* The blocks that begin in [from, to). */
+static void run_share(const gs_segment *segment, size_t count, pass pass, uint64_t from,
                       uint64_t to)
 {
     const gs_fpenv before = gs_fpenv_enter();
@@ -76,26 +77,36 @@ static void run_share(const gs_segment *segment, size_t count, uint64_t from,
     for (const gs_segment *s = segment; s < segment + count && start < to; s++) {
         const size_t begin = boundary(start, from, s->n);
         const size_t end = boundary(start, to, s->n);
-        if (begin < end)
-            s->kernel->step(s, begin, end);
+        if (begin < end && (pass == STEP || s->kernel->gather))
+            (pass == GATHER ? s->kernel->gather : s->kernel->step)(s, begin, end);
         start += weight(s);
     }
     gs_fpenv_leave(before);
 }
 
-void gs_run(const gs_segment *segment, size_t count)
+static void run(const gs_segment *segment, size_t count, pass pass)
 {
     uint64_t all = 0;
     for (size_t i = 0; i < count; i++)
         all += weight(segment + i);
     const int n = threads;
     if (n == 1 || all < SERIAL_BELOW) {
-        run_share(segment, count, 0, all);
+        run_share(segment, count, pass, 0, all);
         return;
     }
 #pragma omp parallel for num_threads(n) schedule(static, 1)
     for (int k = 0; k < n; k++)
-        run_share(segment, count, all * k / n, all * (k + 1) / n);
+        run_share(segment, count, pass, all * k / n, all * (k + 1) / n);
+}
+
+void gs_run(const gs_segment *segment, size_t count)
+{
+    run(segment, count, STEP);
+}
+
+void gs_run_gather(const gs_segment *segment, size_t count)
+{
+    run(segment, count, GATHER);
 }
 
 void gs_zero(void *at, size_t bytes)

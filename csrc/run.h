@@ -8,6 +8,9 @@
 
 void gs_run(const gs_segment *segment, size_t count);
 
+/* The pass before it, of kernels with sums: fills segment.partial. */
+void gs_run_gather(const gs_segment *segment, size_t count);
+
 /* Writes zeros with all threads, which also brings the pages in. */
 void gs_zero(void *at, size_t bytes);
 

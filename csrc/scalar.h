@@ -1,6 +1,6 @@
-/* scalar.h: what rules need of compilers, devices and storage types.
- * Rules see RULE_FN, RULE_HOST, SQRT, MAX, ABS, SIGN, powi and, in prepare(), sqrt, which IEEE
- * defines; and nothing below them. */
+/* scalar.h: what rules need of compilers, devices and storage types. update() sees
+ * RULE_FN and SQRT, CBRT, MAX, MIN, ABS, SIGN; prepare() sees RULE_HOST, sqrt, which
+ * IEEE defines, and host_math.h; and nothing below them. */
 #ifndef GRADSTEP_SCALAR_H
 #define GRADSTEP_SCALAR_H
 
@@ -12,6 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cbrt.h"
+#include "host_math.h"
+
 /* A debug build leaves inlining to the compiler: with always_inline at -Og, gdb shows
  * every argument of update() as <optimized out>. */
 #ifdef NDEBUG
@@ -19,9 +22,8 @@
 #else
 #define RULE_FN static inline
 #endif
-#define RULE_HOST static inline
-/* A loop is a function of its own: it has a name in a profile, and .ci/check_build.py can
- * read in the assembly whether it was vectorised. */
+/* A loop is a function of its own: it has a name in a profile, and
+ * .ci/check_build.py can read in the assembly whether it was vectorised. */
 #define RULE_LOOP static __attribute__((noinline))
 
 /* NumPy hands out arrays at any byte address, so the loops may assume nothing. Both
@@ -33,26 +35,26 @@ typedef double gs_any_double __attribute__((aligned(1)));
  * double function, which would promote the whole expression. */
 #define SQRT(x) _Generic((x), float: sqrtf, double: sqrt)(x)
 
-/* The larger of two, or NaN if either is: C's fmax and x86's maxps both lose NaN in
- * one of the argument positions. */
+/* The sum of 16 lanes by a fixed tree. */
+enum { GS_LANES = 16 };
+static inline double gs_tree(double *lane)
+{
+    for (int half = GS_LANES / 2; half > 0; half /= 2)
+        for (int k = 0; k < half; k++)
+            lane[k] += lane[k + half];
+    return lane[0];
+}
+
+/* The larger and the smaller of two, or NaN if either is: C's fmax and x86's maxps
+ * both lose NaN in one of the argument positions. */
 #define MAX(a, b) ((a) > (b) || (a) != (a) ? (a) : (b))
 
+#define MIN(a, b) ((a) < (b) || (a) != (a) ? (a) : (b))
+
+#define CBRT(x) _Generic((x), float: gs_cbrtf, double: gs_cbrt)(x)
 #define ABS(x) _Generic((x), float: fabsf, double: fabs)(x)
 
 /* -1, 0 or +1, and NaN for NaN: a poisoned gradient must show in the parameter. */
 #define SIGN(x) ((x) > 0 ? 1 : (x) < 0 ? -1 : (x) == 0 ? 0 : (x))
-
-/* b^n by binary powering: only double products, so the same bits on every machine.
- * libm's pow is correctly rounded nowhere in particular. */
-RULE_HOST double powi(double b, double n)
-{
-    double r = 1.0;
-    for (uint64_t k = (uint64_t)n; k; k >>= 1) {
-        if (k & 1)
-            r = r * b;
-        b = b * b;
-    }
-    return r;
-}
 
 #endif

@@ -1,6 +1,7 @@
 """What test files share: kernels by hand, and numbers that no library chooses."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -26,15 +27,42 @@ HYPER = {
     "momentum": 0.83,
     "dampening": 0.21,
     "stir": 0.37,
+    "eta_minus": 0.57,
+    "eta_plus": 1.31,
+    "step_min": 0.21,
+    "step_max": 7.3,
+    "momentum_decay": 0.29,
+    "warm": 0.44,
+    # Between RAdam's rho at the steps that are tested.
+    "threshold": 4.6,
+    "eps_acc": 0.0017,
+    "beta3": 0.933,
+    "warmup_steps": 4.0,
+    "r": 0.71,
+    "weight_lr_power": 1.63,
+    "inner_momentum": 0.79,
+    "weight": 0.23,
+    "trust_coefficient": 0.137,
+    "beta0": 0.41,
 }
 
-# States that are sums of squares.
-NONNEGATIVE = {"v", "vmax", "u", "sum"}
+# Hyperparameters that are 0 or 1: tests go through both.
+FLAGS = {
+    *("decoupled", "fixed", "dozat", "inclusive", "momentum_below", "eps_hat"),
+    *("bias_correction", "rectify", "degenerated", "eps_in_lr", "prox", "paper"),
+    *("decay_at_z", "silent", "norm_of_sum", "lr_inside", "adapt"),
+}
+
+# What prepare() may have kept from the steps before; at step 1 it must not look.
+SCALARS = {"mu_product": 0.61, "weight_sum": 0.031, "lr_max": 0.0171}
+
+# States that are squares, sizes or products of numbers below 1.
+NONNEGATIVE = {"v", "vmax", "u", "sum", "n", "smax", "step_size", "product"}
 
 
 def kernels() -> list[_core.Kernel]:
-    """All kernels of the build: the registry that tests run over."""
-    return _core.kernels()
+    """All kernels of the build that step: the registry that tests run over."""
+    return [k for k in _core.kernels() if k.rule != "norm"]
 
 
 def label(kernel: _core.Kernel) -> str:
@@ -43,8 +71,15 @@ def label(kernel: _core.Kernel) -> str:
 
 
 def hyper_of(kernel: _core.Kernel) -> dict[str, float]:
-    """The kernel's hyperparameters."""
-    return {name: HYPER[name] for name in kernel.hyper}
+    """The kernel's hyperparameters, every flag set."""
+    return {name: HYPER.get(name, 1.0) for name in kernel.hyper}
+
+
+def hypers_of(kernel: _core.Kernel) -> Iterator[dict[str, float]]:
+    """The kernel's hyperparameters, with every combination of its flags."""
+    flags = [name for name in kernel.hyper if name in FLAGS]
+    for values in product((0.0, 1.0), repeat=len(flags)):
+        yield hyper_of(kernel) | dict(zip(flags, values))
 
 
 def words(seed: int, n: int) -> np.ndarray:
@@ -69,10 +104,13 @@ def floats(seed: int, n: int, dtype: Any, positive: bool = False) -> np.ndarray:
 def random_state(kernel: _core.Kernel, seed: int, n: int) -> dict[str, np.ndarray]:
     """State arrays as a rule might have left them, away from zero."""
     dtype = NUMPY[kernel.dtype]
+    squares = NONNEGATIVE | ({"s"} if kernel.rule.startswith("adabelief") else set())
     states = {
-        name: floats(seed + 1 + k, n, dtype, positive=name in NONNEGATIVE)
+        name: floats(seed + 1 + k, n, dtype, positive=name in squares)
         for k, name in enumerate(kernel.state)
     }
+    if "product" in states:
+        states["product"] /= 20
     if "gbar" in states:  # a mean, whose square is at most the mean square
         states["v"] += states["gbar"] ** 2
     return states
@@ -95,14 +133,16 @@ def step_by(
     hyper: Mapping[str, float],
     t: int = 1,
     grad_scale: float = 1.0,
-) -> None:
-    """Step t of one array, in place, by a kernel."""
+) -> dict[str, float]:
+    """Step t of one array, in place, by a kernel; returns its scalars after it."""
     engine = _core.Engine(kernel.rule, (p,), ("",), (0,), 1, single=True)
     engine.bind(0, kernel, tuple(states))
     engine.set_group(0, tuple(hyper[name] for name in kernel.hyper), grad_scale)
     engine.set_t(0, t - 1)
+    engine.set_scalars(0, tuple(SCALARS[name] for name in kernel.scalar))
     engine.bound()
     engine.step(g)
+    return engine.get_scalars(0, kernel)
 
 
 def same_bits(a: np.ndarray, b: np.ndarray) -> bool:

@@ -1,5 +1,7 @@
 """Every kernel against the paper: a step from a random state, with nothing neutral."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -7,9 +9,11 @@ import reference
 from gradstep import _core
 from support import (
     NUMPY,
+    SCALARS,
     SIZES,
     floats,
     hyper_of,
+    hypers_of,
     kernels,
     label,
     random_state,
@@ -26,6 +30,17 @@ TOLERANCE = 1.5
 @pytest.mark.parametrize("t", [1, 2, 5, 1000])
 @pytest.mark.parametrize("kernel", kernels(), ids=label)
 def test_one_step_agrees_with_the_paper(kernel: _core.Kernel, t: int, n: int) -> None:
+    _compare(kernel, t, n, hyper_of(kernel))
+
+
+@pytest.mark.parametrize("t", [1, 2, 5, 1000])
+@pytest.mark.parametrize("kernel", kernels(), ids=label)
+def test_every_combination_of_flags_agrees(kernel: _core.Kernel, t: int) -> None:
+    for hyper in hypers_of(kernel):
+        _compare(kernel, t, 65, hyper)
+
+
+def _compare(kernel: _core.Kernel, t: int, n: int, hyper: dict[str, float]) -> None:
     dtype = NUMPY[kernel.dtype]
     seed = 100 * t + n
     inputs = {"p": floats(seed, n, dtype), "g": floats(seed + 99, n, dtype)}
@@ -34,15 +49,17 @@ def test_one_step_agrees_with_the_paper(kernel: _core.Kernel, t: int, n: int) ->
 
     u = float(np.finfo(dtype).eps) / 2
     exact = {k: Tracked(v, 0, u) for k, v in (inputs | states).items()}
-    expected = reference.RULES[kernel.rule](t=t, **exact, **hyper_of(kernel))
+    kept = {name: SCALARS[name] for name in kernel.scalar}
+    expected = reference.RULES[kernel.rule](t=t, **exact, **kept, **hyper)
 
-    step_by(
-        kernel, inputs["p"], inputs["g"], list(states.values()), hyper_of(kernel), t
-    )
+    kept = step_by(kernel, inputs["p"], inputs["g"], list(states.values()), hyper, t)
     got = {"p": inputs["p"], **states}
-    assert set(got) == set(expected)
+    assert set(got) | set(kept) == set(expected)
     for name, value in got.items():
-        _assert_close(value, expected[name], f"{label(kernel)} t={t} n={n} {name}")
+        where = f"{label(kernel)} t={t} n={n} {hyper} {name}"
+        _assert_close(value, expected[name], where)
+    for name, scalar in kept.items():
+        assert math.isclose(scalar, expected[name], rel_tol=1e-14), name
 
 
 @pytest.mark.parametrize("kernel", kernels(), ids=label)
@@ -69,7 +86,7 @@ def test_a_long_run_stays_with_the_reference(kernel: _core.Kernel) -> None:
     engine.set_group(0, tuple(hyper.values()), 1.0)
     engine.bound()
     wide = {"p": p.astype(np.float64)}
-    wide |= {name: np.zeros(n) for name in states}
+    wide |= {name: np.zeros(n) for name in states} | dict.fromkeys(kernel.scalar, 0.0)
     for t in range(1, 21):
         g = floats(100 + t, n, dtype)
         engine.step(g)

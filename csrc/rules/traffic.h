@@ -1,5 +1,5 @@
-/* The roofline in benchmarks: moves as many bytes as other rules do, and computes next to
- * nothing, x <- x + stir g for every array x. */
+/* The roofline in benchmarks: moves as many bytes as other rules do, and computes
+ * next to nothing, x <- x + stir g for every array x. */
 #define RULE traffic
 #define RULE_HYPER(X) X(stir)
 #if STATE4

@@ -9,6 +9,7 @@ cdef extern from "kernel.h" nogil:
     enum:
         GS_MAX_HYPER
         GS_MAX_STATE
+        GS_MAX_SCALARS
 
     ctypedef struct gs_segment:
         const gs_kernel *kernel
@@ -22,6 +23,7 @@ cdef extern from "kernel.h" nogil:
         const char *dtype
         const text *hyper
         const text *state
+        const text *scalar
         size_t param_size
         size_t state_size
 
@@ -54,11 +56,15 @@ cdef extern from "plan.h" nogil:
     ctypedef struct gs_group:
         double *hyper
         double grad_scale
+        double clip_norm
+        double clip_eps
 
     ctypedef struct gs_tensor:
         gs_segment segment
         size_t group
         int64_t t
+        double *scalar
+        const gs_kernel *norm
         bint moving
 
     ctypedef struct gs_plan:
@@ -82,6 +88,7 @@ cdef class Kernel:
     cdef readonly str dtype
     cdef readonly tuple hyper
     cdef readonly tuple state
+    cdef readonly tuple scalar
 
 
 cdef class Engine:

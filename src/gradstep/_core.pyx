@@ -19,6 +19,7 @@ cnp.import_array()
 
 cdef extern from "plan.h" nogil:
     bint gs_plan_init(gs_plan *plan, size_t tensors, size_t groups)
+    bint gs_plan_reserve(gs_plan *plan)
     void gs_plan_free(gs_plan *plan)
     void gs_plan_step(gs_plan *plan)
     bint gs_plan_enter(gs_plan *plan)
@@ -126,6 +127,7 @@ cdef Kernel wrap(const gs_kernel *ptr):
     k.dtype = ptr.dtype.decode()
     k.hyper = strings(ptr.hyper)
     k.state = strings(ptr.state)
+    k.scalar = strings(ptr.scalar)
     return k
 
 

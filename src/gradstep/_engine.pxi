@@ -74,6 +74,8 @@ cdef class Engine:
             x.group = group_of[i]
             x.segment.p = cnp.PyArray_DATA(p)
             x.segment.n = cnp.PyArray_SIZE(p)
+        if not gs_plan_reserve(&self.plan):
+            raise MemoryError("no memory for the sums of an optimizer")
         for j in range(groups):
             self.plan.group[<size_t>j].grad_scale = 1.0
         self.views = tuple(views)
@@ -148,6 +150,7 @@ cdef class Engine:
             s.state[<size_t>k] = cnp.PyArray_DATA(a)
         self.states[i] = states
         s.kernel = kernel.ptr
+        self.plan.tensor[i].norm = (<Kernel>find("norm", kernel.dtype)).ptr
 
     def bound(self):
         """All arrays have their states: gradients may come."""
@@ -159,8 +162,12 @@ cdef class Engine:
             self.plan.tensor[i].segment.g = NULL  # no gradient has been checked yet
         self.ready = True
 
-    def set_group(self, size_t j, tuple hyper, double grad_scale):
-        """Hyperparameters of group j, in the order of its kernel's names."""
+    def set_group(
+        self, size_t j, tuple hyper, double grad_scale,
+        double clip_norm=0.0, double clip_eps=0.0,
+    ):
+        """Hyperparameters of group j, in the order of its kernel's names; gradients are
+        scaled by clip_norm / (their norm + clip_eps) if that is below 1."""
         if j >= self.plan.groups:
             raise IndexError(j)
         if len(hyper) > GS_MAX_HYPER:
@@ -168,6 +175,8 @@ cdef class Engine:
         for k, value in enumerate(hyper):
             self.plan.group[j].hyper[<size_t>k] = value
         self.plan.group[j].grad_scale = grad_scale
+        self.plan.group[j].clip_norm = clip_norm
+        self.plan.group[j].clip_eps = clip_eps
 
     def watch(self, list groups, tuple fields, on_change):
         """Before each step, call on_change(j) if groups[j] has other values in `fields`,
@@ -201,6 +210,22 @@ cdef class Engine:
         if i >= self.plan.tensors:
             raise IndexError(i)
         self.plan.tensor[i].t = t
+
+    def get_scalars(self, size_t i, Kernel kernel):
+        """What prepare() keeps of array i between steps, by name."""
+        if i >= self.plan.tensors:
+            raise IndexError(i)
+        cdef double *scalar = self.plan.tensor[i].scalar
+        return {name: scalar[<size_t>k] for k, name in enumerate(kernel.scalar)}
+
+    def set_scalars(self, size_t i, tuple values):
+        """Take over what `get_scalars` gave."""
+        if i >= self.plan.tensors:
+            raise IndexError(i)
+        if len(values) > GS_MAX_SCALARS:
+            raise ValueError(f"{len(values)} scalars, at most {GS_MAX_SCALARS}")
+        for k, value in enumerate(values):
+            self.plan.tensor[i].scalar[<size_t>k] = value
 
     # -- one step
 

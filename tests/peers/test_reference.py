@@ -9,27 +9,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
+from harness import (
+    FLAGS,
+    RANGES,
+    SIZE,
+    STEPS,
+    as_options,
+    assert_close,
+    draw_gradient,
+    draw_hyper,
+)
 
 import reference
-
-SIZE = 97
-STEPS = 20
-
-# Far from neutral, or a term left out would hide below the tolerance.
-RANGES = {
-    "lr": (0.01, 0.1),
-    "weight_decay": (0.05, 0.5),
-    "momentum": (0.5, 0.95),
-    "dampening": (0.1, 0.6),
-    "beta1": (0.6, 0.95),
-    "beta2": (0.8, 0.999),
-    "alpha": (0.6, 0.95),
-    "rho": (0.6, 0.95),
-    "lr_decay": (0.05, 0.5),
-    "eps": (1e-3, 1e-1),
-    "stir": (0.1, 1.0),
-}
 
 SGD, Adam, AdamW = (
     partial(optimizer, foreach=False, fused=False)
@@ -54,7 +45,7 @@ SQUARE = {"v": "square_avg"}
 CENTERED = SQUARE | {"gbar": "grad_avg"}
 
 
-class Peer(NamedTuple):
+class TorchPeer(NamedTuple):
     """A rule's counterpart in torch.optim."""
 
     optimizer: Callable[..., torch.optim.Optimizer]
@@ -63,58 +54,33 @@ class Peer(NamedTuple):
 
 
 PEERS = {
-    "sgd": Peer(SGD, "lr weight_decay", {}),
-    "sgd_momentum": Peer(SGD, MOMENTUM + " dampening", BUFFER),
-    "sgd_nesterov": Peer(partial(SGD, nesterov=True), MOMENTUM, BUFFER),
-    "adam": Peer(Adam, ADAPTIVE, MOMENTS),
-    "adam_amsgrad": Peer(partial(Adam, amsgrad=True), ADAPTIVE, MAXIMUM),
-    "adamw": Peer(AdamW, ADAPTIVE, MOMENTS),
-    "adamw_amsgrad": Peer(partial(AdamW, amsgrad=True), ADAPTIVE, MAXIMUM),
-    "adagrad": Peer(Adagrad, "lr lr_decay eps weight_decay", {"sum": "sum"}),
-    "adadelta": Peer(Adadelta, "lr rho eps weight_decay", SQUARE | {"u": "acc_delta"}),
-    "adamax": Peer(Adamax, ADAPTIVE, {"m": "exp_avg", "u": "exp_inf"}),
-    "rmsprop": Peer(RMSprop, MEAN_SQUARE, SQUARE),
-    "rmsprop_momentum": Peer(RMSprop, MEAN_SQUARE + " momentum", SQUARE | BUFFER),
-    "rmsprop_centered": Peer(partial(RMSprop, centered=True), MEAN_SQUARE, CENTERED),
-    "rmsprop_centered_momentum": Peer(
+    "sgd": TorchPeer(SGD, "lr weight_decay", {}),
+    "sgd_momentum": TorchPeer(SGD, MOMENTUM + " dampening", BUFFER),
+    "sgd_nesterov": TorchPeer(partial(SGD, nesterov=True), MOMENTUM, BUFFER),
+    "adam": TorchPeer(Adam, ADAPTIVE, MOMENTS),
+    "adam_amsgrad": TorchPeer(partial(Adam, amsgrad=True), ADAPTIVE, MAXIMUM),
+    "adamw": TorchPeer(AdamW, ADAPTIVE, MOMENTS),
+    "adamw_amsgrad": TorchPeer(partial(AdamW, amsgrad=True), ADAPTIVE, MAXIMUM),
+    "adagrad": TorchPeer(Adagrad, "lr lr_decay eps weight_decay", {"sum": "sum"}),
+    "adadelta": TorchPeer(
+        Adadelta, "lr rho eps weight_decay", SQUARE | {"u": "acc_delta"}
+    ),
+    "adamax": TorchPeer(Adamax, ADAPTIVE, {"m": "exp_avg", "u": "exp_inf"}),
+    "rmsprop": TorchPeer(RMSprop, MEAN_SQUARE, SQUARE),
+    "rmsprop_momentum": TorchPeer(RMSprop, MEAN_SQUARE + " momentum", SQUARE | BUFFER),
+    "rmsprop_centered": TorchPeer(
+        partial(RMSprop, centered=True), MEAN_SQUARE, CENTERED
+    ),
+    "rmsprop_centered_momentum": TorchPeer(
         partial(RMSprop, centered=True), MEAN_SQUARE + " momentum", CENTERED | BUFFER
     ),
 }
 
 
-@pytest.fixture(params=range(3))
-def rng(request: pytest.FixtureRequest) -> np.random.Generator:
-    return np.random.default_rng(request.param)
-
-
-def draw_hyper(rng: np.random.Generator, names: str) -> dict[str, float]:
-    return {name: rng.uniform(*RANGES[name]) for name in names.split()}
-
-
-def draw_gradient(rng: np.random.Generator) -> NDArray[np.float64]:
-    # Of a size that varies between steps, or AMSGrad's maximum would seldom matter.
-    return 10 ** rng.uniform(-2, 1) * rng.standard_normal(SIZE)
-
-
 def build_optimizer(
-    peer: Peer, theta: torch.Tensor, hyper: dict[str, float]
+    peer: TorchPeer, theta: torch.Tensor, hyper: dict[str, float]
 ) -> torch.optim.Optimizer:
-    options: dict[str, Any] = dict(hyper)
-    if "beta1" in options:
-        options["betas"] = (options.pop("beta1"), options.pop("beta2"))
-    return peer.optimizer([theta], **options)
-
-
-def assert_close(actual: Any, expected: Any) -> None:
-    # Relative to the whole array: cancellation leaves single elements no such accuracy.
-    np.testing.assert_allclose(
-        actual,
-        expected,
-        rtol=0,
-        atol=1e-12 * np.max(np.abs(expected)),
-        equal_nan=False,
-        strict=True,
-    )
+    return peer.optimizer([theta], **as_options(hyper))
 
 
 @pytest.mark.parametrize("name", PEERS)
@@ -363,17 +329,24 @@ def test_traffic_reaches_every_array(
         assert_close(after[array] - before[array], hyper["stir"] * g)
 
 
+@pytest.mark.parametrize("flag", [0.0, 1.0])
 @pytest.mark.parametrize("name", reference.RULES)
-def test_rule_is_pure(name: str, rng: np.random.Generator) -> None:
+def test_rule_is_pure(name: str, flag: float, rng: np.random.Generator) -> None:
     rule = reference.RULES[name]
     names = list(inspect.signature(rule).parameters)
-    hyper = draw_hyper(rng, " ".join(name for name in names if name in RANGES))
+    known = {*RANGES, "warmup_steps"}
+    hyper = draw_hyper(rng, " ".join(name for name in names if name in known))
+    hyper |= {name: flag for name in names if name in FLAGS}
     states = [name for name in names if name not in {"t", "g", *hyper}]
-    # Not negative, as one of them may be a second moment.
-    arrays = {name: rng.random(SIZE) for name in ["g", *states]}
-    for array in arrays.values():
+    # Not negative, as one of them may be a second moment, nor 1, as a product.
+    given = {name: rng.random(SIZE) for name in ["g", *states]}
+    for array in given.values():
         array.setflags(write=False)
+    given |= {name: 0.5 for name in states if name in reference.SCALARS}
 
     for t in (1, 2):
-        after = rule(t=t, **arrays, **hyper)
+        after = rule(t=t, **given, **hyper)
         assert after.keys() == set(states)
+        for state, value in after.items():
+            scalar = state in reference.SCALARS
+            assert type(value) is float if scalar else value.shape == (SIZE,)

@@ -1,0 +1,111 @@
+/* host_math.h: functions of scalars for prepare(). Only IEEE double operations in a
+ * fixed order, so that every machine finds the same double; libm's exp, log and pow
+ * differ from one to the next in the last place. */
+#ifndef GRADSTEP_HOST_MATH_H
+#define GRADSTEP_HOST_MATH_H
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define RULE_HOST static inline
+
+/* b^n by binary powering: only double products. */
+RULE_HOST double powi(double b, double n)
+{
+    double r = 1.0;
+    for (uint64_t k = (uint64_t)n; k; k >>= 1) {
+        if (k & 1)
+            r = r * b;
+        b = b * b;
+    }
+    return r;
+}
+
+/* 2^n for n from -1022 to 1023. */
+RULE_HOST double two_to(int64_t n)
+{
+    const union {
+        uint64_t bits;
+        double value;
+    } x = {.bits = (uint64_t)(n + 1023) << 52};
+    return x.value;
+}
+
+#define LN2_HIGH 0x1.62e42fee00000p-1 /* 33 bits: exact when times an exponent */
+#define LN2_LOW 0x1.a39ef35793c76p-33
+
+/* e^x: x = k ln 2 + r, and e^r by its series, |r| < 0.35. Relative error some 3e-16. */
+RULE_HOST double exponential(double x)
+{
+    if (!(x > -708))
+        return x != x ? x : 0;
+    if (x > 709)
+        return HUGE_VAL;
+    const double k = floor(x / (LN2_HIGH + LN2_LOW) + 0.5);
+    const double r = (x - k * LN2_HIGH) - k * LN2_LOW;
+    double sum = 1;
+    for (int i = 13; i > 0; i--)
+        sum = 1 + r * sum / i;
+    return sum * two_to((int64_t)k / 2) * two_to((int64_t)k - (int64_t)k / 2);
+}
+
+/* ln x for a normal x > 0: x = 2^k m, ln m = 2 atanh((m - 1)/(m + 1)) by its series. */
+RULE_HOST double logarithm(double x)
+{
+    union {
+        double value;
+        uint64_t bits;
+    } m = {.value = x};
+    double k = (double)(int64_t)(m.bits >> 52) - 1023;
+    m.bits = (m.bits & 0xfffffffffffff) | 0x3ff0000000000000;
+    if (m.value > 1.4142135623730951) {
+        m.value = m.value / 2;
+        k = k + 1;
+    }
+    const double f = (m.value - 1) / (m.value + 1), s = f * f;
+    double sum = 0;
+    for (int i = 25; i > 1; i -= 2)
+        sum = (sum + 1.0 / i) * s;
+    return k * LN2_HIGH + (2 * f + (2 * f * sum + k * LN2_LOW));
+}
+
+#undef LN2_HIGH
+#undef LN2_LOW
+
+/* b^x for b >= 0, by products if x is a small whole number. */
+RULE_HOST double power(double b, double x)
+{
+    if (x >= 0 && x <= 64 && x == floor(x))
+        return powi(b, x);
+    if (b < 0x1p-1022)
+        return x < 0 ? HUGE_VAL : 0;
+    return exponential(x * logarithm(b));
+}
+
+/* RAdam's length of the approximated average, and the factor that rectifies a step
+ * by its variance (Liu et al., arXiv:1908.03265). 0 below the threshold, where the
+ * variance is not tractable. */
+RULE_HOST double rectification(double beta2, double t, double threshold, bool inclusive)
+{
+    const double b = powi(beta2, t), most = 2 / (1 - beta2) - 1;
+    const double rho = most - 2 * t * b / (1 - b);
+    if (!(inclusive ? rho >= threshold : rho > threshold) || !(rho > 4))
+        return 0;
+    return sqrt(((rho - 4) * (rho - 2) * most) / ((most - 4) * (most - 2) * rho));
+}
+
+/* The weight of the newest iterate in schedule-free averages (Defazio et al.,
+ * arXiv:2405.15682, as their code has it): w = t^r lr_max^p, c = w / (sum of all w). */
+RULE_HOST double averaging(double *weight_sum, double *lr_max, double lr, double t,
+                           double r, double p)
+{
+    if (t == 1)
+        *weight_sum = *lr_max = 0;
+    *lr_max = lr > *lr_max ? lr : *lr_max;
+    const double weight = power(t, r) * power(*lr_max, p);
+    *weight_sum = *weight_sum + weight;
+    return *weight_sum > 0 ? weight / *weight_sum : 0;
+}
+
+#endif

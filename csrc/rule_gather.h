@@ -1,0 +1,57 @@
+/* rule_gather.h: the loop around a gather(), part of rule_end.h. Element i of a
+ * block is added in lane i mod GS_LANES, and the lanes by a fixed tree, in double;
+ * so neither the width of vectors nor the number of threads shows in a sum. */
+
+#define LANES(name) , double *restrict lane_##name
+#define ADD(name) lane_##name[k] += term.name;
+RULE_FN void K(gather_lanes)(size_t n, const P *restrict p, const G *restrict g,
+                             T grad_scale,
+                             const COEF *restrict c RULE_STATE(ARG) RULE_SUMS(LANES))
+{
+    for (size_t k = 0; k < n; k++) {
+        const size_t i = k;
+        STATE s = {RULE_STATE(LOAD)};
+        SUMS term;
+        K(gather)(p[i], grad_scale * g[i], &s, c, &term);
+        RULE_STATE(STORE)
+        RULE_SUMS(ADD)
+    }
+}
+#undef ADD
+#undef LANES
+
+#define ZERO(name) double lane_##name[GS_LANES] = {0};
+#define FROM(name) , state_##name + i
+#define LANES(name) , lane_##name
+#define SUM(name) *sum++ = gs_tree(lane_##name);
+RULE_LOOP void K(gather_block)(size_t n, const P *restrict p, const G *restrict g,
+                               T grad_scale, const COEF *restrict coef,
+                               double *restrict sum RULE_STATE(ARG))
+{
+    const COEF c = *coef;
+    RULE_SUMS(ZERO)
+    size_t i = 0;
+    for (; i + GS_LANES <= n; i += GS_LANES)
+        K(gather_lanes)(GS_LANES, p + i, g + i, grad_scale,
+                        &c RULE_STATE(FROM) RULE_SUMS(LANES));
+    K(gather_lanes)(n - i, p + i, g + i, grad_scale,
+                    &c RULE_STATE(FROM) RULE_SUMS(LANES));
+    RULE_SUMS(SUM)
+}
+#undef SUM
+#undef LANES
+#undef FROM
+#undef ZERO
+
+/* Blocks begin at multiples of GS_BLOCK, as `begin` does. */
+#define FROM(name) , (T *)s->state[K(at_##name)] + at
+static void K(gather_range)(const gs_segment *s, size_t begin, size_t end)
+{
+    for (size_t at = begin; at < end; at += GS_BLOCK) {
+        const size_t n = end - at < GS_BLOCK ? end - at : GS_BLOCK;
+        double *sum = s->partial + at / GS_BLOCK * (sizeof(SUMS) / sizeof(double));
+        K(gather_block)(n, (const P *)s->p + at, (const G *)s->g + at, (T)s->grad_scale,
+                        s->coef, sum RULE_STATE(FROM));
+    }
+}
+#undef FROM

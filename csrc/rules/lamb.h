@@ -1,0 +1,56 @@
+/* LAMB. You et al., "Large batch optimization for deep learning", arXiv:1904.00962,
+ * Algorithm 2, with phi(z) = z.
+ *     g <- g + weight_decay p                                      (unless decoupled)
+ *     m <- beta1 m + (1 - beta1) g,  v <- beta2 v + (1 - beta2) g^2
+ *     u = m/(1 - beta1^t) / (sqrt(v/(1 - beta2^t)) + eps)
+ *         [+ weight_decay p if decoupled]
+ *     p <- p - lr |p|/|u| u
+ * Norms are those of one tensor; the ratio is 1 where either is 0, or without adapt.
+ * Without bias_correction, m and v as they are. u is computed twice rather than
+ * kept. */
+#define RULE lamb
+#define RULE_HYPER(X)                                                                  \
+    X(lr) X(beta1) X(beta2) X(eps) X(weight_decay) X(decoupled) X(bias_correction)     \
+    X(adapt)
+#define RULE_STATE(X) X(m) X(v)
+#define RULE_COEF(X)                                                                   \
+    X(b1) X(a1) X(b2) X(a2) X(decay) X(lead) X(root) X(eps) X(pull) X(rate)
+#define RULE_SUMS(X) X(pp) X(uu)
+#include "../rule_begin.h"
+
+RULE_HOST void K(prepare)(const HYPER *h, double t, const SUMS *sum, WIDE *c)
+{
+    const bool trusted = h->adapt && sum->pp != 0 && sum->uu != 0;
+    c->b1 = h->beta1;
+    c->a1 = 1 - h->beta1;
+    c->b2 = h->beta2;
+    c->a2 = 1 - h->beta2;
+    c->decay = h->decoupled ? 0 : h->weight_decay;
+    c->pull = h->decoupled ? h->weight_decay : 0;
+    c->lead = h->bias_correction ? 1 / (1 - powi(h->beta1, t)) : 1;
+    c->root = h->bias_correction ? 1 / sqrt(1 - powi(h->beta2, t)) : 1;
+    c->eps = h->eps;
+    c->rate = h->lr * (trusted ? sqrt(sum->pp) / sqrt(sum->uu) : 1);
+}
+
+RULE_FN T K(direction)(T p, const STATE *s, const COEF *c)
+{
+    return (c->lead * s->m) / (SQRT(s->v) * c->root + c->eps) + c->pull * p;
+}
+
+RULE_FN void K(gather)(T p, T g, STATE *s, const COEF *c, SUMS *term)
+{
+    g = g + c->decay * p;
+    s->m = c->b1 * s->m + c->a1 * g;
+    s->v = c->b2 * s->v + (c->a2 * g) * g;
+    const T u = K(direction)(p, s, c);
+    term->pp = (double)p * (double)p;
+    term->uu = (double)u * (double)u;
+}
+
+RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
+{
+    (void)g;
+    return p - c->rate * K(direction)(p, s, c);
+}
+#include "../rule_end.h"

@@ -1,0 +1,26 @@
+/* Not a rule: the sum of the squares of the gradient, for clipping. */
+#define RULE norm
+#define RULE_HYPER(X)
+#define RULE_STATE(X)
+#define RULE_COEF(X)
+#define RULE_SUMS(X) X(squares)
+#define RULE_ACROSS
+#include "../rule_begin.h"
+
+RULE_HOST void K(prepare)(const HYPER *h, double t, const SUMS *sum, WIDE *c)
+{
+    (void)h, (void)t, (void)sum, (void)c;
+}
+
+RULE_FN void K(gather)(T p, T g, STATE *s, const COEF *c, SUMS *term)
+{
+    (void)p, (void)s, (void)c;
+    term->squares = (double)g * (double)g;
+}
+
+RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
+{
+    (void)g, (void)s, (void)c;
+    return p;
+}
+#include "../rule_end.h"

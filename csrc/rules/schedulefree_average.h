@@ -1,0 +1,28 @@
+/* Schedule-free averaging around any rule that moves z, which is read where other rules
+ * read the gradient; the parameter is y. Defazio et al., "The road less scheduled",
+ * arXiv:2405.15682, equations 1 and 3; c by averaging() in host_math.h.
+ *     x <- (1 - c) x + c z,  y <- momentum x + (1 - momentum) z
+ * Differs from the authors' ScheduleFreeWrapperReference only in rounding. */
+#define RULE schedulefree_average
+#define RULE_HYPER(X) X(lr) X(momentum) X(r) X(weight_lr_power)
+#define RULE_STATE(X) X(x)
+#define RULE_COEF(X) X(past) X(weight) X(far) X(near)
+#define RULE_SCALARS(X) X(weight_sum) X(lr_max)
+#include "../rule_begin.h"
+
+RULE_HOST void K(prepare)(const HYPER *h, double t, SCALARS *kept, WIDE *c)
+{
+    c->weight =
+        averaging(&kept->weight_sum, &kept->lr_max, h->lr, t, h->r, h->weight_lr_power);
+    c->past = 1 - c->weight;
+    c->far = h->momentum;
+    c->near = 1 - h->momentum;
+}
+
+RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
+{
+    (void)p;
+    s->x = c->past * s->x + c->weight * g;
+    return c->far * s->x + c->near * g;
+}
+#include "../rule_end.h"
