@@ -168,6 +168,16 @@ void gs_plan_step(gs_plan *plan)
     gs_fpenv_leave(before);
 }
 
+void gs_plan_sums(gs_plan *plan, double *sums)
+{
+    const gs_fpenv before = gs_fpenv_enter();
+    const size_t live = begin(plan);
+    gs_run_gather(plan->live, live);
+    for (size_t i = 0; i < live; i++)
+        gs_reduce(plan->live + i, sums + i * GS_MAX_SUMS);
+    gs_fpenv_leave(before);
+}
+
 bool gs_plan_enter(gs_plan *plan)
 {
     return !__atomic_test_and_set(&plan->busy, __ATOMIC_ACQUIRE);

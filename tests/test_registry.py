@@ -13,13 +13,18 @@ import gradstep as gs
 import reference
 from gradstep.hyper import real
 from gradstep.optimizer import OPTIMIZERS, Optimizer
-from support import kernels
+from support import SUMS_ONLY, kernels
 
 ROOT = Path(__file__).parent.parent
 RULES = sorted({k.rule for k in kernels()})
 HEADERS = sorted((ROOT / "csrc" / "rules").glob("*.h"))
-# Rules that are no optimizer's step: a derived point, and the roofline.
-NOT_STEPS = {"sgd_lookahead", "traffic"} | {f"traffic_state{k}" for k in (1, 2, 3, 4)}
+# Rules that are no optimizer's step: derived points, and the roofline.
+NOT_STEPS = {"sgd_lookahead", "schedulefree_point", "traffic"} | {
+    f"traffic_state{k}" for k in (1, 2, 3, 4)
+}
+# Headers without a step: sums alone, or what several rules share.
+SHARED = SUMS_ONLY | {"schedulefree_move"}
+CLASSES = {*OPTIMIZERS.values(), gs.SAM, gs.ScheduleFree}
 
 
 def test_every_rule_has_both_dtypes_and_a_reference() -> None:
@@ -30,12 +35,13 @@ def test_every_rule_has_both_dtypes_and_a_reference() -> None:
 
 
 def test_every_rule_belongs_to_exactly_one_class() -> None:
-    claimed = [rule for cls in OPTIMIZERS.values() for rule in cls.rules]
+    claimed = [rule for cls in CLASSES for rule in cls.rules]
     assert sorted(claimed) == sorted(set(RULES) - NOT_STEPS)
 
 
 def test_every_header_is_in_the_list() -> None:
-    assert {h.stem for h in HEADERS} <= set(RULES)
+    stems = {h.stem for h in HEADERS}
+    assert {s for s in stems if not any(r.startswith(s) for r in RULES)} == SHARED
 
 
 @pytest.mark.parametrize("header", HEADERS, ids=lambda h: h.stem)
@@ -49,11 +55,13 @@ def test_headers_keep_to_their_form(header: Path) -> None:
     assert included <= allowed
     assert text.startswith("/* ")
     assert len(text.splitlines()) <= 60
-    # Only + - * / and what scalar.h names: no loop, no branch, no dtype.
-    statements = re.sub(r"^ *#.*$", "", code, flags=re.M).replace("double t,", "")
-    assert not re.search(
-        r"\b(for|while|if|switch|float|double|pow|exp|fma)\b", statements
-    )
+    # No loop, and for an element only + - * / and what scalar.h names: no branch, and
+    # no dtype but in the terms of sums.
+    statements = re.sub(r"^ *#.*$", "", code, flags=re.M)
+    assert not re.search(r"\b(for|while|switch|float|pow|exp|fma)\b", statements)
+    for name, body in re.findall(r"^RULE_FN.*?K\((\w+)\)(.*?^})", code, re.M | re.S):
+        assert not re.search(r"\bif\b", re.sub(r"^ *#.*$", "", body, flags=re.M))
+        assert name == "gather" or "double" not in body
 
 
 @pytest.mark.parametrize("name", sorted(OPTIMIZERS))
@@ -110,7 +118,7 @@ def test_info_names_what_a_bug_report_needs() -> None:
     ).stdout
     found = json.loads(out)
     assert found["isa"] == gs.isa()
-    assert found["rules"] == RULES
+    assert set(found["rules"]) == {*RULES, *SUMS_ONLY}
     assert found["build"] == gs.build_config()
     assert found["threads"] == gs.get_num_threads()
     assert found["threads_from"]
@@ -126,5 +134,5 @@ def test_the_demo_prints_the_fit_and_every_rule() -> None:
     ).stdout
     assert "    9  0.55894282  0.42792729" in out
     assert "exact  0.94805728  0.05043566" in out
-    for rule in set(RULES) - NOT_STEPS:
+    for rule in (rule for cls in OPTIMIZERS.values() for rule in cls.rules):
         assert re.search(rf"^ +{rule} +\d", out, re.M), rule

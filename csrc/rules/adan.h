@@ -14,13 +14,15 @@
 #define RULE_HYPER(X)                                                                  \
     X(lr) X(beta1) X(beta2) X(beta3) X(eps) X(weight_decay) X(prox) X(paper)
 #define RULE_STATE(X) X(m) X(w) X(n) X(prev)
+#define RULE_SCALARS(X) X(path) /* kept by the caller, for the restart condition */
 #define RULE_COEF(X)                                                                   \
     X(b1) X(a1) X(b2) X(a2) X(b3) X(a3) X(differ) X(mix) X(rate_m) X(rate_w) X(root)   \
     X(eps) X(keep) X(shrink)
 #include "../rule_begin.h"
 
-RULE_HOST void K(prepare)(const HYPER *h, double t, WIDE *c)
+RULE_HOST void K(prepare)(const HYPER *h, double t, SCALARS *kept, WIDE *c)
 {
+    kept->path = t == 1 ? 0 : kept->path;
     c->b1 = h->paper && t == 1 ? 0 : h->beta1;
     c->a1 = 1 - c->b1;
     c->b2 = h->paper && t <= 2 ? 0 : h->beta2;

@@ -1,11 +1,10 @@
-/* Schedule-free averaging around any rule that moves z, which is read where other rules
- * read the gradient; the parameter is y. Defazio et al., "The road less scheduled",
+/* Schedule-free averaging around any rule that moves z; the parameter is y. Defazio et al., "The road less scheduled",
  * arXiv:2405.15682, equations 1 and 3; c by averaging() in host_math.h.
  *     x <- (1 - c) x + c z,  y <- momentum x + (1 - momentum) z
  * Differs from the authors' ScheduleFreeWrapperReference only in rounding. */
 #define RULE schedulefree_average
 #define RULE_HYPER(X) X(lr) X(momentum) X(r) X(weight_lr_power)
-#define RULE_STATE(X) X(x)
+#define RULE_STATE(X) X(x) X(z)
 #define RULE_COEF(X) X(past) X(weight) X(far) X(near)
 #define RULE_SCALARS(X) X(weight_sum) X(lr_max)
 #include "../rule_begin.h"
@@ -21,8 +20,8 @@ RULE_HOST void K(prepare)(const HYPER *h, double t, SCALARS *kept, WIDE *c)
 
 RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
 {
-    (void)p;
-    s->x = c->past * s->x + c->weight * g;
-    return c->far * s->x + c->near * g;
+    (void)p, (void)g;
+    s->x = c->past * s->x + c->weight * s->z;
+    return c->far * s->x + c->near * s->z;
 }
 #include "../rule_end.h"

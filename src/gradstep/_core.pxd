@@ -9,7 +9,7 @@ cdef extern from "kernel.h" nogil:
     enum:
         GS_MAX_HYPER
         GS_MAX_STATE
-        GS_MAX_SCALARS
+        GS_MAX_SUMS
 
     ctypedef struct gs_segment:
         const gs_kernel *kernel
@@ -26,6 +26,7 @@ cdef extern from "kernel.h" nogil:
         const text *scalar
         size_t param_size
         size_t state_size
+        size_t sums
 
     ctypedef struct gs_lls:
         const void *X
@@ -108,6 +109,8 @@ cdef class Engine:
     cdef uintptr_t *low
     cdef uintptr_t *high
     cdef size_t ranges
+    cdef tuple scalar_names(self, size_t i)
+    cdef size_t sums_of(self, size_t i)
     cdef int refresh(self) except -1
     cdef object take(self, grads)
     cdef object take_one(self, size_t i, g)

@@ -22,6 +22,7 @@ cdef extern from "plan.h" nogil:
     bint gs_plan_reserve(gs_plan *plan)
     void gs_plan_free(gs_plan *plan)
     void gs_plan_step(gs_plan *plan)
+    void gs_plan_sums(gs_plan *plan, double *sums)
     bint gs_plan_enter(gs_plan *plan)
     void gs_plan_leave(gs_plan *plan)
 

@@ -211,21 +211,25 @@ cdef class Engine:
             raise IndexError(i)
         self.plan.tensor[i].t = t
 
-    def get_scalars(self, size_t i, Kernel kernel):
-        """What prepare() keeps of array i between steps, by name."""
+    cdef tuple scalar_names(self, size_t i):
         if i >= self.plan.tensors:
             raise IndexError(i)
-        cdef double *scalar = self.plan.tensor[i].scalar
-        return {name: scalar[<size_t>k] for k, name in enumerate(kernel.scalar)}
+        cdef const gs_kernel *kernel = self.plan.tensor[i].segment.kernel
+        return () if kernel == NULL else strings(kernel.scalar)
 
-    def set_scalars(self, size_t i, tuple values):
+    def get_scalars(self, size_t i):
+        """What the rule keeps of array i between steps, by name."""
+        cdef tuple names = self.scalar_names(i)
+        cdef double *scalar = self.plan.tensor[i].scalar
+        return {name: scalar[<size_t>k] for k, name in enumerate(names)}
+
+    def set_scalars(self, size_t i, dict values):
         """Take over what `get_scalars` gave."""
-        if i >= self.plan.tensors:
-            raise IndexError(i)
-        if len(values) > GS_MAX_SCALARS:
-            raise ValueError(f"{len(values)} scalars, at most {GS_MAX_SCALARS}")
-        for k, value in enumerate(values):
-            self.plan.tensor[i].scalar[<size_t>k] = value
+        cdef tuple names = self.scalar_names(i)
+        if set(values) != set(names):
+            raise ValueError(f"scalars {sorted(values)}, expected {sorted(names)}")
+        for k, name in enumerate(names):
+            self.plan.tensor[i].scalar[<size_t>k] = values[name]
 
     # -- one step
 
@@ -272,6 +276,41 @@ cdef class Engine:
                 gs_plan_step(&self.plan)
         finally:
             self.leave()
+
+    def check(self, grads):
+        """Raise what `step` would."""
+        cdef size_t i
+        self.enter()
+        try:
+            self.refresh()
+            self.take(grads)
+        finally:
+            for i in range(self.plan.tensors):
+                self.plan.tensor[i].moving = False
+            self.leave()
+
+    def sums(self, grads):
+        """What the kernel of each array gathers, all of which have gradients."""
+        cdef double *found = <double *>malloc(
+            self.plan.tensors * GS_MAX_SUMS * sizeof(double)
+        )
+        if found == NULL:
+            raise MemoryError("no memory for sums")
+        self.enter()
+        try:
+            held = self.take(grads)
+            with nogil:
+                gs_plan_sums(&self.plan, found)
+            return [
+                tuple([found[i * GS_MAX_SUMS + k] for k in range(self.sums_of(i))])
+                for i in range(self.plan.tensors)
+            ]
+        finally:
+            free(found)
+            self.leave()
+
+    cdef size_t sums_of(self, size_t i):
+        return self.plan.tensor[i].segment.kernel.sums
 
     cdef object take(self, grads):
         """Check all gradients; returns references that keep them alive."""

@@ -97,3 +97,19 @@ def gradient(owner: str, suffix: str, p: Any, g: Any) -> Any:
         raise ValueError(f"{name} has shape {g.shape}, its parameter {p.shape}")
     order: Any = "C" if p.flags.c_contiguous else "F"
     return np.array(g, dtype=p.dtype, order=order, subok=False, copy=None)
+
+
+def output(name: str, a: object, like: Any) -> None:
+    """Check that results of a parameter's shape, dtype and order can be written."""
+    if not _is_plain(a):
+        raise TypeError(f"{name} must be a numpy.ndarray, got {_kind(a)}")
+    if a.dtype != like.dtype:
+        raise TypeError(f"{name} has dtype {a.dtype}, its parameter {like.dtype}")
+    if a.shape != like.shape:
+        raise ValueError(f"{name} has shape {a.shape}, its parameter {like.shape}")
+    order = "C" if like.flags.c_contiguous else "F"
+    if not (a.flags[f"{order}_CONTIGUOUS"] and a.flags.writeable):
+        raise ValueError(
+            f"{name} must be writable and in {order} order, as its parameter is; pass "
+            "np.empty_like(parameter)"
+        )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, dataclass_transform
 
 from gradstep import _core
-from gradstep.hyper import Option, choice, flag, pair, real, setting
+from gradstep.hyper import Option, choice, flag, forms, pair, real, setting, whole
 
 OPTIMIZERS: dict[str, Any] = {}
 """Every optimizer class by its name."""
@@ -20,7 +20,7 @@ def positional(*, kw_only: bool = False) -> Any:
 
 @dataclass_transform(
     kw_only_default=True,
-    field_specifiers=(real, pair, setting, flag, choice, positional),
+    field_specifiers=(real, pair, setting, whole, flag, choice, forms, positional),
 )
 class Declared:
     """Options that a subclass declares as attributes, and the C rules it runs.
@@ -30,6 +30,10 @@ class Declared:
     """
 
     rules: ClassVar[tuple[str, ...]] = ()
+    # Whether a group that has taken steps may go over to another of the rules.
+    switchable: ClassVar[bool] = True
+    # Whether it needs another optimizer; it is none of OPTIMIZERS then.
+    wraps: ClassVar[bool] = False
     options: ClassVar[dict[str, Option]] = {}
     default_options: ClassVar[dict[str, Any]] = {}
     common: ClassVar[frozenset[str]] = frozenset()
@@ -48,7 +52,7 @@ class Declared:
             cls.common = frozenset(cls.options)
         else:
             cls._check_names()
-            if cls.__module__.startswith("gradstep."):
+            if cls.__module__.startswith("gradstep.") and not cls.wraps:
                 OPTIMIZERS[cls.__name__] = cls
         cls.__signature__ = cls._signature()  # type: ignore[attr-defined]
 
@@ -85,10 +89,16 @@ class Declared:
         """Raise if options, each valid, do not go together."""
 
     @classmethod
-    def initial(cls, group: Mapping[str, Any]) -> dict[str, float]:
-        """Return what states start at, by name; 0 if not named."""
+    def initial(cls, group: Mapping[str, Any]) -> dict[str, float | None]:
+        """Return what states start at, 0 if unnamed; None stands for the parameter."""
         del group
         return {}
+
+    @classmethod
+    def clipping(cls, group: Mapping[str, Any]) -> tuple[float, float]:
+        """Return c and eps of the factor min(1, c / (norm + eps)); c = 0 for none."""
+        del group
+        return 0.0, 0.0
 
     # -- values
 

@@ -71,7 +71,7 @@ class Real(Option):
     low: float
     high: float
     open_high: bool
-    into: tuple[str, ...] | None = None
+    into: str | tuple[str, ...] | None = None
 
     def _interval(self) -> str:
         low = "(-inf" if math.isinf(self.low) else f"[{self.low:g}"
@@ -88,7 +88,7 @@ class Real(Option):
         return x
 
     def check(self, owner: str, name: str, value: object) -> Any:
-        if self.into is None:
+        if not isinstance(self.into, tuple):
             return self._one(owner, name, value)
         if not isinstance(value, (tuple, list)) or len(value) != len(self.into):
             names = ", ".join(self.into)
@@ -98,8 +98,8 @@ class Real(Option):
         )
 
     def put(self, numbers: dict[str, float], name: str, value: Any) -> None:
-        if self.into is None:
-            numbers[name] = value
+        if not isinstance(self.into, tuple):
+            numbers[self.into or name] = value
         else:
             numbers.update(zip(self.into, value, strict=True))
 
@@ -113,10 +113,27 @@ class Setting(Real):
 
 
 @dataclass(frozen=True)
+class Whole(Option):
+    """A whole number, at least 0."""
+
+    def check(self, owner: str, name: str, value: object) -> Any:
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+            kind = type(value).__name__
+            raise TypeError(f"{owner}: {name} must be int, got {kind}")
+        if not 0 <= int(value) < 2**53:
+            raise ValueError(f"{owner}: {name} must be in [0, 2**53), got {value}")
+        return int(value)
+
+    def put(self, numbers: dict[str, float], name: str, value: Any) -> None:
+        numbers[name] = float(value)
+
+
+@dataclass(frozen=True)
 class Choice(Option):
-    """One of a few values."""
+    """One of a few values; `into` names a number of the C rule that it is."""
 
     among: tuple[object, ...]
+    into: str | None = None
 
     def check(self, owner: str, name: str, value: object) -> Any:
         for x in self.among:
@@ -126,7 +143,23 @@ class Choice(Option):
         raise ValueError(f"{owner}: {name} must be one of {known}, got {value!r}")
 
     def put(self, numbers: dict[str, float], name: str, value: Any) -> None:
-        pass  # it chooses the rule
+        del name
+        if self.into is not None:
+            numbers[self.into] = float(value)
+
+
+@dataclass(frozen=True)
+class Like(Option):
+    """Whose form of a rule: a word that stands for numbers of the C rule."""
+
+    meaning: dict[str, dict[str, float]]
+
+    def check(self, owner: str, name: str, value: object) -> Any:
+        return Choice(self.default, tuple(self.meaning)).check(owner, name, value)
+
+    def put(self, numbers: dict[str, float], name: str, value: Any) -> None:
+        del name
+        numbers.update(self.meaning[value])
 
 
 def _as_float(owner: str, name: str, value: object) -> float:
@@ -145,9 +178,10 @@ def real(
     low: float = 0.0,
     high: float = math.inf,
     below: float | None = None,
+    into: str | None = None,
 ) -> Any:
-    """Declare a number in [low, high], or in [low, below)."""
-    return _interval(default, low, high, below, None)
+    """Declare a number in [low, high], or in [low, below); `into` is its name in C."""
+    return _interval(default, low, high, below, into)
 
 
 def pair(
@@ -166,7 +200,7 @@ def _interval(
     low: float,
     high: float,
     below: float | None,
-    into: tuple[str, ...] | None,
+    into: str | tuple[str, ...] | None,
 ) -> Real:
     top = high if below is None else below
     return Real(default, low, top, below is not None or math.isinf(top), into)
@@ -177,11 +211,21 @@ def setting(default: float, *, low: float = 0.0, high: float = math.inf) -> Any:
     return Setting(default, low, high, math.isinf(high))
 
 
-def flag(default: bool) -> Any:
-    """Declare a boolean."""
-    return Choice(default, (False, True))
+def whole(default: int) -> Any:
+    """Declare a whole number, at least 0."""
+    return Whole(default)
 
 
-def choice(default: str, *others: str) -> Any:
-    """Declare one of several words, the default first."""
+def flag(default: bool, *, into: str | None = None) -> Any:
+    """Declare a boolean, which C reads as 0 or 1 if `into` names it there."""
+    return Choice(default, (False, True), into)
+
+
+def choice(default: object, *others: object) -> Any:
+    """Declare one of several words or numbers, the default first."""
     return Choice(default, (default, *others))
+
+
+def forms(**meaning: dict[str, float]) -> Any:
+    """Declare whose form of a rule to take, and its numbers; the default first."""
+    return Like(next(iter(meaning)), meaning)

@@ -54,7 +54,7 @@ class Optimizer(Declared):
         count = sum(len(found.arrays) for found in self._bundles)
         if not count:
             raise ValueError(f"{owner}: params is empty; pass at least one array")
-        self._assemble([{}] * count, [0] * count)
+        self._assemble([{}] * count, [])
 
     # -- groups
 
@@ -76,13 +76,13 @@ class Optimizer(Declared):
         check_group(f"{self._owner}.add_param_group: group", group)
         with self._engine:
             self._engine.settle()
-            steps, n = self._steps(), len(self._groups)
+            taken, n = self._taken(), len(self._groups)
             before = dict(vars(self))
             try:
                 self._append(group)
                 self._bare = False
                 more = len(self._bundles[-1].arrays)
-                self._assemble([*self._states, *[{}] * more], [*steps, *[0] * more])
+                self._assemble([*self._states, *[{}] * more], taken)
             except BaseException:
                 del self._groups[n:], self._bundles[n:]
                 vars(self).update(before)
@@ -108,10 +108,21 @@ class Optimizer(Declared):
         first = sum(len(found.arrays) for found in self._bundles[:j])
         return range(first, first + len(self._bundles[j].arrays))
 
-    def _steps(self) -> list[int]:
-        return [self._engine.get_t(i) for i in range(len(self._states))]
+    def _taken(self) -> list[dict[str, Any]]:
+        """Return, for each array, the count of its steps and its rule's scalars."""
+        engine = self._engine
+        return [
+            {"step": engine.get_t(i), **engine.get_scalars(i)}
+            for i in range(len(self._states))
+        ]
 
-    def _assemble(self, states: list[dict[str, Any]], steps: list[int]) -> None:
+    def _restore(self, i: int, step: int, **scalars: float) -> None:
+        self._engine.set_t(i, step)
+        self._engine.set_scalars(i, scalars)
+
+    def _assemble(
+        self, states: list[dict[str, Any]], taken: list[dict[str, Any]]
+    ) -> None:
         """Make the engine that carries out `step`, from the states so far."""
         suffixes = [
             ("" if self._bare else f"[{j}]") + suffix
@@ -137,11 +148,11 @@ class Optimizer(Declared):
             _bound=[None] * len(self._bundles),
             _engine=engine,
         )
-        for i, t in enumerate(steps):
-            self._engine.set_t(i, t)
         for j, group in enumerate(self._groups):
             options = {name: group[name] for name in self.options}
             self._commit(j, options, self._prepared(j, options))
+        for i, progress in enumerate(taken):
+            self._restore(i, **progress)
         fields = ("params", *self.options)
         self._engine.watch(self._groups, fields, self._group_changed)
         self._engine.bound()
@@ -177,6 +188,8 @@ class Optimizer(Declared):
         States that an array has under the same name go on; others start anew.
         """
         rule, first, found = self.rule(options), self.initial(options), {}
+        if not self.switchable and self._bound[j] not in (None, rule):
+            self._check_unmoved(j, rule)
         for i in self._indices(j) if rule != self._bound[j] else ():
             kernel, old = self._kernel(rule, i), self._states[i]
             found[i] = (
@@ -190,10 +203,19 @@ class Optimizer(Declared):
             )
         return found
 
-    def _begun(self, i: int, value: float) -> Any:
+    def _check_unmoved(self, j: int, rule: str) -> None:
+        if any(self._engine.get_t(i) for i in self._indices(j)):
+            raise ValueError(
+                f"{self._owner}: options that lead from the rule {self._bound[j]} to "
+                f"{rule} cannot change after a step; build a new optimizer"
+            )
+
+    def _begun(self, i: int, value: float | None) -> Any:
         """Return a new state of array i."""
         state = _core.allocate((), self._arrays[i].dtype, True, self._arrays[i])
-        if value:
+        if value is None:
+            np.copyto(state, self._arrays[i])
+        elif value:
             state.fill(value)
         return state
 
@@ -213,7 +235,8 @@ class Optimizer(Declared):
         self._groups[j].update(options)
         numbers = self.numbers(options)
         hyper = tuple(numbers[name] for name in hyper_names(self.rule(options)))
-        self._engine.set_group(j, hyper, -1.0 if options["maximize"] else 1.0)
+        sign = -1.0 if options["maximize"] else 1.0
+        self._engine.set_group(j, hyper, sign, *self.clipping(options))
 
     # -- stepping
 
@@ -236,34 +259,87 @@ class Optimizer(Declared):
         RuntimeError
             If another thread is in a step of this optimizer.
         """
-        self._engine.step(grads if self._bare else self._flat(grads))
+        self._engine.step(grads if self._bare else self._entries("step", grads))
 
-    def _flat(self, grads: Any) -> list[Any]:
-        where = f"{self._owner}.step: grads"
-        entries = checks.ordered(where, None, len(self._bundles), grads, hint="")
+    def check_grads(self, grads: Grads) -> None:
+        """Raise what `step` would raise for these gradients, and do nothing."""
+        self._engine.check(grads if self._bare else self._entries("step", grads))
+
+    def _entries(self, method: str, grads: Any) -> list[Any]:
+        """Return one gradient, or None, for each array."""
+        return self._flat(f"{self._owner}.{method}: grads", grads)
+
+    def _flat(self, where: str, given: Any) -> list[Any]:
+        """Return entries in the structure of the parameters in the order of arrays."""
+        if self._bare:
+            return list(self._bundles[0].flatten(where, given))
+        entries = checks.ordered(where, None, len(self._bundles), given, hint="")
         return [
-            g
+            a
             for j, found in enumerate(self._bundles)
-            for g in found.flatten(f"{where}[{j}]", entries[j])
+            for a in found.flatten(f"{where}[{j}]", entries[j])
         ]
 
     def gradient_elsewhere(self) -> bool:
         """Return whether `step` wants gradients at other points than the parameters."""
         return False
 
+    # -- what is computed beside steps
+
+    def _engine_over(
+        self, arrays: tuple[Any, ...], rule: str, reads: tuple[str, ...], hypers: Any
+    ) -> _core.Engine:
+        """Make an engine that writes to arrays, one for each of ours, by another rule.
+
+        It reads our states of these names; hypers are those of each group, if any.
+        """
+        group_of = tuple(j for j in range(len(self._groups)) for _ in self._indices(j))
+        engine = _core.Engine(
+            self._owner, arrays, ("",) * len(arrays), group_of, len(self._groups)
+        )
+        for i, states in enumerate(self._states):
+            kernel = self._kernel(rule, i)
+            engine.bind(i, kernel, tuple(states[name] for name in reads))
+        for j, hyper in enumerate(hypers):
+            engine.set_group(j, hyper, 1.0)
+        engine.bound()
+        return engine
+
+    def _out(self, where: str, out: Any) -> tuple[Any, ...]:
+        """Return arrays like the parameters: new ones, or those of `out`, checked."""
+        if out is None:
+            return tuple(np.empty_like(p, subok=False) for p in self._arrays)
+        found = tuple(self._flat(where, out))
+        for a, p, suffix in zip(found, self._arrays, self._suffixes, strict=True):
+            checks.output(f"{where}{suffix}", a, p)
+        return found
+
+    def _rebuilt(self, arrays: tuple[Any, ...]) -> Any:
+        """Return arrays in the structure of the parameters; for groups, a list."""
+        found = [
+            ours.rebuilt([arrays[i] for i in self._indices(j)])
+            for j, ours in enumerate(self._bundles)
+        ]
+        return found[0] if self._bare else found
+
     # -- saving and loading
 
     @property
     def state(self) -> tuple[Mapping[str, Any], ...]:
-        """For each array, its step count and its state arrays (not copies).
+        """For each array, its step count, scalars and state arrays (not copies).
 
         ``"step"`` counts the steps taken with these state arrays: when an option is
         changed so that they are replaced by others, it starts again.
         """
         return tuple(
-            MappingProxyType({"step": t, **states})
-            for t, states in zip(self._steps(), self._states, strict=True)
+            MappingProxyType(taken | states)
+            for taken, states in zip(self._taken(), self._states, strict=True)
         )
+
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        """The options with which the optimizer was built."""
+        return MappingProxyType(self._defaults)
 
     @property
     def engine(self) -> _core.Engine:
@@ -276,16 +352,16 @@ class Optimizer(Declared):
         Returns
         -------
         dict
-            ``"state"``: for each array by number, its ``"step"`` and copies of its
-            state arrays; ``"param_groups"``: the options, with numbers in place of
-            arrays.
+            ``"state"``: for each array by number, its ``"step"``, numbers that its
+            rule keeps, and copies of its state arrays; ``"param_groups"``: the options,
+            with numbers in place of arrays.
         """
         with self._engine:
             self._engine.settle()
             copies = {
-                i: {"step": t} | {name: a.copy("K") for name, a in states.items()}
-                for i, (t, states) in enumerate(
-                    zip(self._steps(), self._states, strict=True)
+                i: taken | {name: a.copy("K") for name, a in states.items()}
+                for i, (taken, states) in enumerate(
+                    zip(self._taken(), self._states, strict=True)
                 )
             }
         groups = [
@@ -325,7 +401,7 @@ class Optimizer(Declared):
                 read_state(
                     f"{where}: state[{keys[i]!r}]",
                     state_dict["state"].get(keys[i]),
-                    self._kernel(self.rule(found), i).state,
+                    self._kernel(self.rule(found), i),
                     self._arrays[i],
                 )
                 for j, found in enumerate(options)
@@ -337,8 +413,8 @@ class Optimizer(Declared):
                 ours.clear()
                 ours.update(kept | group)
                 self._commit(j, options[j], prepared[j])
-            for i, (t, states) in enumerate(loaded):
-                self._engine.set_t(i, t)
+            for i, (progress, states) in enumerate(loaded):
+                self._restore(i, **progress)
                 for name, value in states.items():
                     np.copyto(self._states[i][name], value)
 

@@ -1,9 +1,13 @@
 """Reading saved optimizer states: everything is checked before anything is changed."""
 
+import math
+import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
+from gradstep import _core
 
 # Keys of a group that are not options.
 STRUCTURE = ("params", "param_names")
@@ -76,9 +80,9 @@ def _match_group(where: str, theirs: Any, ours: dict[str, Any]) -> list[Any]:
 
 
 def read_state(
-    where: str, saved: Any, names: tuple[str, ...], array: Any
-) -> tuple[int, dict[str, Any]]:
-    """Return the step count and the state arrays of one parameter."""
+    where: str, saved: Any, kernel: _core.Kernel, array: Any
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the step count and scalars of one parameter, and its state arrays."""
     if not isinstance(saved, Mapping) or "step" not in saved:
         raise KeyError(f"{where} lacks 'step'")
     t = saved["step"]
@@ -86,14 +90,24 @@ def read_state(
         raise TypeError(f"{where}['step'] must be int, got {type(t).__name__}")
     if not 0 <= t < 2**53:
         raise ValueError(f"{where}['step'] must be in [0, 2**53), got {t}")
-    if set(saved) - {"step"} != set(names):
-        raise KeyError(
-            f"{where} holds {sorted(set(saved) - {'step'})}, expected {sorted(names)}"
-        )
-    found = {}
-    for name in names:
-        found[name] = _read_array(f"{where}[{name!r}]", saved[name], array)
-    return int(t), found
+    found, expected = set(saved) - {"step"}, {*kernel.scalar, *kernel.state}
+    if found != expected:
+        raise KeyError(f"{where} holds {sorted(found)}, expected {sorted(expected)}")
+    taken: dict[str, Any] = {"step": int(t)}
+    for name in kernel.scalar:
+        taken[name] = _read_scalar(f"{where}[{name!r}]", saved[name])
+    arrays = {}
+    for name in kernel.state:
+        arrays[name] = _read_array(f"{where}[{name!r}]", saved[name], array)
+    return taken, arrays
+
+
+def _read_scalar(where: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{where} must be a real number, got {type(value).__name__}")
+    if not math.isfinite(value):
+        raise ValueError(f"{where} must be finite, got {value}")
+    return float(value)
 
 
 def _read_array(where: str, value: Any, array: Any) -> Any:

@@ -40,7 +40,6 @@ RANGES = {
     "r": (0.5, 2.0),
     "weight_lr_power": (0.5, 3.0),
     "weight": (0.1, 0.9),
-    "scale": (0.1, 0.9),
     "trust_coefficient": (0.01, 0.1),
 }
 WARMUP_STEPS = 6.0

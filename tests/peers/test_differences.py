@@ -9,7 +9,7 @@ import pytorch_optimizer as po
 import torch
 from adabelief_pytorch import AdaBelief
 from harness import SIZE, assert_close, draw_gradient
-from madgrad import MADGRAD
+from madgrad import MADGRAD, MirrorMADGRAD
 
 import reference
 from reference.common import rectification
@@ -122,6 +122,30 @@ def test_madgrad_without_epsilon_stays_finite(
         assert np.isnan(theirs).all()
         dual = reference.madgrad_dual(t=1, g=g, p=p, **zeros("v", "s"), **hyper)
         assert_close(dual["p"], stored["p"])
+
+
+def test_mirror_madgrad_without_epsilon_stays_where_there_is_no_gradient(
+    rng: np.random.Generator,
+) -> None:
+    """As in madgrad, whose only division is guarded here."""
+    p, g = rng.standard_normal(SIZE), rng.standard_normal(SIZE)
+    g[:9] = 0.0
+    theirs, _ = stepped(MirrorMADGRAD, p, [g], momentum=0.3, eps=0.0, lr=0.1)
+    ours = reference.mirror_madgrad(
+        t=1,
+        g=g,
+        p=p,
+        z=p,
+        **zeros("v"),
+        lr=0.1,
+        momentum=0.3,
+        eps=0.0,
+        weight_decay=0.0,
+        decoupled=0.0,
+        eps_in_lr=1.0,
+    )
+    assert_close(ours["p"], theirs)
+    assert_close(ours["p"][:9], p[:9])
 
 
 @pytest.mark.parametrize("eps_in_lr", [0.0, 1.0])

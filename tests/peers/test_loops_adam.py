@@ -213,6 +213,7 @@ def adan(
     w: float,
     n: float,
     prev: float,
+    path: float,
     **hyper: float,
 ) -> Element:
     """Xie et al. 2022, algorithm 1, by its own betas and its own index t - 1."""
@@ -230,7 +231,7 @@ def adan(
     p -= eta * (m + (1 - beta2) * w)
     if hyper["prox"]:
         p /= 1 + shrunk
-    return {"p": p, "m": m, "w": w, "n": n, "prev": g}
+    return {"p": p, "m": m, "w": w, "n": n, "prev": g, "path": path}
 
 
 @pytest.mark.parametrize("prox", BOTH)
@@ -238,4 +239,4 @@ def test_adan_of_the_paper(prox: float, rng: np.random.Generator) -> None:
     flags = {"prox": prox, "paper": 1.0}
     unread = dict.fromkeys(("m", "w", "n", "prev"), np.nan)
     hyper = ADAPTIVE + " beta3"
-    assert_loops("adan", each(adan), hyper, "m w n prev", rng, flags, unread)
+    assert_loops("adan", each(adan), hyper, "m w n prev path", rng, flags, unread)

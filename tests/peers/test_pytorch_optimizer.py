@@ -59,12 +59,15 @@ def test_radam(threshold: int, momentum_below: float, rng: np.random.Generator) 
 def negated(
     optimizer: Callable[..., torch.optim.Optimizer], *args: Any, **options: Any
 ) -> torch.optim.Optimizer:
-    """Adan, with the gradient it keeps as what it is rather than negated."""
+    """Adan, with the gradient it keeps as what it is rather than negated.
+
+    The length of the path is our caller's alone, and stays 0 here.
+    """
     built = optimizer(*args, **options)
 
     def negate(*_: Any) -> None:
         for state in built.state.values():
-            state["prev"] = -state["previous_grad"]
+            state |= {"prev": -state["previous_grad"], "path": 0.0}
 
     built.register_step_post_hook(negate)
     return built
@@ -76,7 +79,8 @@ def test_adan(prox: float, rng: np.random.Generator) -> None:
         "adan",
         partial(negated, po.Adan, weight_decouple=not prox),
         ADAPTIVE + " beta3",
-        {"m": "exp_avg", "w": "exp_avg_diff", "n": "exp_avg_sq", "prev": "prev"},
+        {k: k for k in ("prev", "path")}
+        | {"m": "exp_avg", "w": "exp_avg_diff", "n": "exp_avg_sq"},
         {"prox": prox, "paper": 0.0},
     )
     assert_follows(peer, rng)
@@ -175,14 +179,30 @@ def test_sam(adaptive: bool, rng: np.random.Generator) -> None:
     optimizer = po.SAM([theta], torch.optim.SGD, rho=0.3, adaptive=adaptive, lr=0.1)
     theta.grad = torch.from_numpy(g)
     optimizer.first_step()
-    # Its norm is float32 whatever the arrays are.
-    scale = 0.3 / np.linalg.norm(p * g if adaptive else g)
+    # Its norm is float32 whatever the arrays are, so that it is divided out here.
+    rho = 0.3
     climbed = theta.numpy() - p
-    theirs = climbed[0] / (p[0] ** 2 * g[0] if adaptive else g[0])
-    np.testing.assert_allclose(theirs, scale, rtol=1e-6)
+    norm = np.linalg.norm(p * g if adaptive else g)
+    theirs = np.linalg.norm(climbed / p if adaptive else climbed)
+    np.testing.assert_allclose(theirs, rho, rtol=1e-6)
 
     rule = reference.sam_climb_adaptive if adaptive else reference.sam_climb
-    ours = rule(t=1, p=p, g=g, old=np.full(SIZE, np.nan), scale=theirs)
+    ours = rule(t=1, p=p, g=g, old=np.full(SIZE, np.nan), rho=rho)
     assert ours.keys() == {"p", "old"}
-    assert_close(ours["p"] - p, climbed)
+    assert_close((ours["p"] - p) / rho, climbed / theirs)
+    assert_close(ours["p"] - p, rho * (p**2 * g if adaptive else g) / (norm + 1e-12))
     assert_close(ours["old"], optimizer.state[theta]["old_p"].numpy())
+
+
+def test_sam_of_a_vanishing_gradient_has_a_finite_scale() -> None:
+    """rho / (|g| + 1e-12)."""
+    for size in (0.0, 1e-12):
+        g = np.full(SIZE, size / np.sqrt(SIZE))
+        theta = torch.zeros(SIZE, dtype=torch.float64)
+        optimizer = po.SAM([theta], torch.optim.SGD, rho=0.3, lr=0.1)
+        theta.grad = torch.from_numpy(g)
+        optimizer.first_step()
+        unread = np.full(SIZE, np.nan)
+        ours = reference.sam_climb(t=1, p=np.zeros(SIZE), g=g, old=unread, rho=0.3)
+        np.testing.assert_allclose(ours["p"], theta.numpy(), rtol=1e-6)
+        np.testing.assert_allclose(ours["p"], 0.3 * g / (size + 1e-12), rtol=1e-9)

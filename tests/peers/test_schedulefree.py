@@ -117,8 +117,7 @@ def test_average_around_another_optimizer(rng: np.random.Generator) -> None:
     options = {k: hyper[k] for k in ("momentum", "r", "weight_lr_power")}
     optimizer = sf.ScheduleFreeWrapperReference(base, **options)
     optimizer.train()
-    ours = begin(p, ("x", *reference.SCALARS), {"x": None})
-    ours.pop("mu_product")
+    ours = begin(p, ("x", *SCALARS), {"x": None})
 
     for t in range(1, STEPS + 1):
         group = optimizer.param_groups[0]
@@ -126,9 +125,11 @@ def test_average_around_another_optimizer(rng: np.random.Generator) -> None:
         theta.grad = torch.from_numpy(draw_gradient(rng))
         optimizer.step()
         kept = {k: x.numpy() for k, x in optimizer.state[theta].items()}
-        ours |= {"p": np.full(97, np.nan)}
-        ours = reference.schedulefree_average(t=t, g=kept["z"], **ours, **hyper)
-        assert ours.keys() == {"p", "x", "weight_sum", "lr_max"}
+        unread = np.full(97, np.nan)
+        ours |= {"p": unread, "z": kept["z"]}
+        ours = reference.schedulefree_average(t=t, g=unread, **ours, **hyper)
+        assert ours.keys() == {"p", "x", "z", "weight_sum", "lr_max"}
+        assert_close(ours["z"], kept["z"])
         assert_close(ours["p"], theta.numpy())
         assert_close(ours["x"], kept["x"])
         assert_close(ours["weight_sum"], np.asarray(group["weight_sum"]))

@@ -63,7 +63,7 @@ from reference.traffic import (
 )
 
 # The scalars which rules keep, and what they are before the first step.
-SCALARS = {"mu_product": 1.0, "weight_sum": 0.0, "lr_max": 0.0}
+SCALARS = {"mu_product": 1.0, "weight_sum": 0.0, "lr_max": 0.0, "path": 0.0}
 
 RULES: dict[str, Callable[..., Step]] = {
     rule.__name__: rule

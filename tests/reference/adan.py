@@ -14,6 +14,7 @@ def adan(
     w: Array,
     n: Array,
     prev: Array,
+    path: float,
     lr: float,
     beta1: float,
     beta2: float,
@@ -60,4 +61,6 @@ def adan(
     p = descend(p, (m_hat + beta2 * w_hat) / (np.sqrt(n_hat) + eps), lr)
     if prox:
         p = p / (1 + lr * weight_decay)
-    return {"p": p, "m": m, "w": w, "n": n, "prev": g}
+    # The length of the path is added up by the caller, from step 1 on.
+    path = 0.0 if t == 1 else path
+    return {"p": p, "m": m, "w": w, "n": n, "prev": g, "path": path}

@@ -294,6 +294,7 @@ def schedulefree_average(
     p: Array,
     g: Array,
     x: Array,
+    z: Array,
     weight_sum: float,
     lr_max: float,
     lr: float,
@@ -305,12 +306,12 @@ def schedulefree_average(
 
     Defazio et al.: The Road Less Scheduled. arXiv:2405.15682, NeurIPS 2024.
 
-    `g` is the new z_t, and the returned `p` is y_t, whatever `p` held. With
-    gamma_t = alpha, and c_t from _weigh:
+    The returned `p` is y_t, whatever `p` and `g` were. With gamma_t = alpha, and c_t
+    from _weigh:
 
     x_t = (1 - c_t) x_{t-1} + c_t z_t
     y_t = mu x_t + (1 - mu) z_t
     """
     c, scalars = _weigh(t, lr, r, weight_lr_power, weight_sum, lr_max)
-    x = (1 - c) * x + c * g
-    return {"p": momentum * x + (1 - momentum) * g, "x": x, **scalars}
+    x = (1 - c) * x + c * z
+    return {"p": momentum * x + (1 - momentum) * z, "x": x, "z": z, **scalars}

@@ -81,7 +81,7 @@ class Adagrad(Optimizer):
         return cls.rules[group["eps_placement"] == "inside"]
 
     @classmethod
-    def initial(cls, group: Mapping[str, Any]) -> dict[str, float]:
+    def initial(cls, group: Mapping[str, Any]) -> dict[str, float | None]:
         return {"sum": group["initial_accumulator_value"]}
 
 

@@ -4,11 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from gradstep import _core
 from gradstep.hyper import choice, flag, real
-from gradstep.optimizer import DTYPE_WORDS, Optimizer
+from gradstep.optimizer import Optimizer
 
 
 class SGD(Optimizer):
@@ -152,20 +149,8 @@ class SGD(Optimizer):
                     "SGD.lookahead: needs form='velocity' and nesterov=True, got "
                     f"form={group['form']!r}, nesterov={group['nesterov']}"
                 )
-        points = tuple(np.empty_like(p, subok=False) for p in self._arrays)
-        group_of = tuple(j for j in range(len(self._groups)) for _ in self._indices(j))
-        engine = _core.Engine(
-            "SGD.lookahead", points, ("",) * len(points), group_of, len(self._groups)
-        )
-        for i, (p, state) in enumerate(zip(self._arrays, self._states, strict=True)):
-            kernel = _core.find("sgd_lookahead", DTYPE_WORDS[p.dtype])
-            engine.bind(i, kernel, (state["z"],))
-        for j, group in enumerate(self._groups):
-            engine.set_group(j, (group["momentum"],), 1.0)
-        engine.bound()
+        points = self._out("", None)
+        momenta = [(group["momentum"],) for group in self._groups]
+        engine = self._engine_over(points, "sgd_lookahead", ("z",), momenta)
         engine.step(self._arrays)
-        ahead = [
-            found.rebuilt([points[i] for i in self._indices(j)])
-            for j, found in enumerate(self._bundles)
-        ]
-        return ahead[0] if self._bare else ahead
+        return self._rebuilt(points)

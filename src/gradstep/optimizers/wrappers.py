@@ -1,0 +1,308 @@
+"""Methods around another optimizer: schedule-free averaging, and SAM."""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from gradstep.declared import hyper_names
+from gradstep.hyper import flag, real, setting
+from gradstep.optimizer import Optimizer
+from gradstep.optimizers.schedulefree import Averaging
+from gradstep.structure import Grads, Params
+
+
+class Wrapper(Optimizer):
+    """Base of optimizers that leave the step itself to another one, their `base`."""
+
+    wraps = True
+    base: Optimizer
+
+    def __init__(
+        self, params: Params, base: Callable[[Any], Optimizer], **options: Any
+    ) -> None:
+        super().__init__(params, **options)
+        arrays = self._base_arrays()
+        given = self._rebuilt(arrays)
+        if not self._bare:
+            given = [{"params": entry} for entry in given]
+        make: Any = base
+        made = make(given) if callable(make) else make
+        if not isinstance(made, Optimizer) or [
+            id(p) for group in made.param_groups for p in group["params"]
+        ] != list(map(id, arrays)):
+            raise TypeError(
+                f"{self._owner}: base must return a gradstep optimizer of what it was "
+                "given, such as functools.partial(gradstep.SGD, lr=0.1)"
+            )
+        vars(self)["base"] = made
+
+    @classmethod
+    def check_together(cls, group: Mapping[str, Any]) -> None:
+        if group["maximize"]:
+            raise ValueError(f"{cls.__name__}: pass maximize=True to its base instead")
+
+    def _base_arrays(self) -> tuple[Any, ...]:
+        """Return the arrays that the base steps."""
+        return self._arrays
+
+    def add_param_group(self, group: Mapping[str, Any]) -> None:
+        del group
+        raise TypeError(f"{self._owner} takes no more groups; build a new one")
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "base": self.base.state_dict()}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        if not isinstance(state_dict, Mapping) or "base" not in state_dict:
+            raise KeyError(f"{self._owner}.load_state_dict: state_dict lacks 'base'")
+        before = self.base.state_dict()
+        self.base.load_state_dict(state_dict["base"])
+        try:
+            super().load_state_dict(state_dict)
+        except BaseException:
+            self.base.load_state_dict(before)
+            raise
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "base": self.base}
+
+    def __setstate__(self, saved: dict[str, Any]) -> None:
+        base = functools.partial(type(saved["base"]), **saved["base"].defaults)
+        type(self).__init__(self, saved["params"], base, **saved["defaults"])
+        self.load_state_dict(saved["state_dict"])
+
+
+class ScheduleFree(Wrapper, Averaging):
+    r"""Schedule-free averaging around any optimizer, the base.
+
+    The parameter is :math:`y_t`, at which gradients :math:`g_t` are taken. With
+    :math:`z_0 = x_0 = y_0`, momentum :math:`\beta` and the base's lr :math:`\eta_t`,
+
+    .. math::
+        z_t &= \operatorname{base}(z_{t-1}, g_t) - \eta_t \lambda y_{t-1} \\
+        x_t &= (1 - c_t) x_{t-1} + c_t z_t, \qquad
+            c_t = w_t / \textstyle\sum_{i \le t} w_i, \quad
+            w_t = t^r \max_{i \le t} \eta_i^q \\
+        y_t &= (1 - \beta) z_t + \beta x_t
+
+    :math:`x_t` is the result: `eval_params`, or `eval` and `train`.
+
+    Parameters
+    ----------
+    params : array, list or dict of arrays, or list of groups
+        float32 or float64, C- or Fortran-contiguous; updated in place by `step`.
+    base : callable
+        Takes :math:`z` in the structure of `params` and returns a gradstep optimizer of
+        it, such as ``functools.partial(gs.RMSprop, lr=0.1)``. It is the attribute
+        `base` afterwards, whose options are read at every step.
+    momentum : float, default 0.9
+        :math:`\beta`, in [0, 1).
+    weight_decay_at_y : float, default 0
+        :math:`\lambda`, in [0, inf).
+    r : float, default 0
+        Power :math:`r` of the step in the weights, in [0, inf).
+    weight_lr_power : float, default 2
+        Power :math:`q` of the largest lr so far in the weights, in [0, inf).
+    maximize : bool, default False
+        Not here: pass it to the base.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or out of range; the message names it.
+
+    Notes
+    -----
+    State: two arrays (`x`, `z`), 8 bytes for each float32 element, beside the base's
+    own; and for each array the numbers `weight_sum` and `lr_max`. The base should have
+    no momentum of its own. A base without `lr` counts as having lr 1. `ScheduleFreeSGD`
+    and its like do the same with less memory.
+
+    References
+    ----------
+    Defazio et al., "The road less scheduled", arXiv:2405.15682.
+
+    Examples
+    --------
+    >>> import functools, numpy as np, gradstep as gs
+    >>> w = np.array([3.0, -2.0])
+    >>> opt = gs.ScheduleFree(w, functools.partial(gs.RMSprop, lr=0.5))
+    >>> for _ in range(20):
+    ...     opt.step(2 * w)  # the gradient of w @ w
+    >>> opt.eval_params().round(6)
+    array([0.003945, 0.002051])
+    """
+
+    rules = ("schedulefree_average",)
+
+    momentum: float = real(0.9, below=1)
+    weight_decay_at_y: float = setting(0.0)
+    r: float = real(0.0)
+    weight_lr_power: float = real(2.0)
+
+    @classmethod
+    def initial(cls, group: Mapping[str, Any]) -> dict[str, float | None]:
+        del group
+        return {"x": None, "z": None}
+
+    @classmethod
+    def numbers(cls, group: Mapping[str, Any]) -> dict[str, float]:
+        return {**super().numbers(group), "lr": 1.0}
+
+    def _base_arrays(self) -> tuple[Any, ...]:
+        return tuple(states["z"] for states in self._states)
+
+    def step(self, grads: Grads) -> None:
+        self._check_training("step")
+        self._engine.settle()
+        lrs = [group.get("lr", 1.0) for group in self.base.param_groups]
+        self.base.step(grads)
+        self._decay(grads, lrs)
+        for j, (group, lr) in enumerate(zip(self._groups, lrs, strict=True)):
+            numbers = {**self.numbers(group), "lr": lr}
+            hyper = tuple(numbers[name] for name in hyper_names(self.rules[0]))
+            self._engine.set_group(j, hyper, 1.0)
+        super().step(grads)
+
+    def _decay(self, grads: Grads, lrs: list[float]) -> None:
+        """Take lr lambda y from z, where there is a gradient."""
+        rates = [
+            lr * group["weight_decay_at_y"]
+            for group, lr in zip(self._groups, lrs, strict=True)
+        ]
+        if any(rates):
+            hypers = [(rate, 0.0) for rate in rates]
+            engine = self._engine_over(self._base_arrays(), "sgd", (), hypers)
+            given = zip(self._entries("step", grads), self._arrays, strict=True)
+            engine.step([None if g is None else p for g, p in given])
+
+    def _average_into(self, points: tuple[Any, ...]) -> None:
+        for point, states in zip(points, self._states, strict=True):
+            np.copyto(point, states["x"])
+
+
+class SAM(Wrapper):
+    r"""SAM: steps by the gradient at the worst point in a small ball.
+
+    .. math::
+        \hat p_t = p_{t-1} + \rho \frac{g_t}{\lVert g_t \rVert}, \qquad
+        p_t = \operatorname{base}(p_{t-1}, \hat g_t)
+
+    with the gradient :math:`g_t` at :math:`p_{t-1}`, :math:`\hat g_t` at
+    :math:`\hat p_t`, and the norm over all arrays together::
+
+        opt.first_step(gradient(w))  # w is the worst point now
+        opt.second_step(gradient(w))  # w is back, and has taken the base's step
+
+    Parameters
+    ----------
+    params : array, list or dict of arrays, or list of groups
+        float32 or float64, C- or Fortran-contiguous; updated in place.
+    base : callable
+        Takes the parameters and returns a gradstep optimizer of them, such as
+        ``functools.partial(gs.SGD, lr=0.1)``. It is the attribute `base` afterwards.
+    rho : float, default 0.05
+        :math:`\rho`, the radius of the ball, in [0, inf).
+    adaptive : bool, default False
+        ASAM: :math:`\rho\, p_{t-1}^2 g_t / \lVert |p_{t-1}| g_t \rVert`.
+    maximize : bool, default False
+        Not here: pass it to the base; the worst point is the lowest then.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or out of range; the message names it.
+
+    Notes
+    -----
+    State: one array (`old`), 4 bytes for each float32 element, beside the base's own.
+    The norm is summed in float64 in a fixed order, and 1e-12 is added to it, as in the
+    code of davda54/sam. The parameters come back bit for bit.
+
+    References
+    ----------
+    Foret, Kleiner, Mobahi & Neyshabur, "Sharpness-aware minimization for efficiently
+    improving generalization", arXiv:2010.01412, Algorithm 1.
+    Kwon, Kim, Park & Choi, "ASAM", arXiv:2102.11600.
+
+    Examples
+    --------
+    >>> import functools, numpy as np, gradstep as gs
+    >>> w = np.array([3.0, -2.0])
+    >>> opt = gs.SAM(w, functools.partial(gs.SGD, lr=0.25), rho=0.5)
+    >>> for _ in range(3):
+    ...     opt.first_step(2 * w)  # the gradient of w @ w
+    ...     opt.second_step(2 * w)
+    >>> w.round(6)
+    array([ 0.010978, -0.007319])
+    """
+
+    rules = ("sam_climb", "sam_climb_adaptive")
+
+    # For each array, whether it stands at the worst point.
+    _climbed: tuple[bool, ...] | None = None
+
+    rho: float = real(0.05)
+    adaptive: bool = flag(False)
+
+    @classmethod
+    def rule(cls, group: Mapping[str, Any]) -> str:
+        return cls.rules[group["adaptive"]]
+
+    def first_step(self, grads: Grads) -> None:
+        """Go to the worst point, by the gradient at the parameters.
+
+        Parameters
+        ----------
+        grads : array, sequence, mapping or list of these
+            As in the base's `step`.
+        """
+        self._check_climbed("first_step", climbed=False)
+        entries = self._entries("first_step", grads)
+        self._engine.settle()
+        for j, (ours, theirs) in enumerate(
+            zip(self._groups, self.base.param_groups, strict=True)
+        ):
+            sign = -1.0 if theirs["maximize"] else 1.0
+            self._engine.set_group(j, (ours["rho"],), sign)
+        super().step(grads)
+        vars(self)["_climbed"] = tuple(g is not None for g in entries)
+
+    def second_step(self, grads: Grads) -> None:
+        """Go back, and take the base's step by the gradient at the worst point.
+
+        Parameters
+        ----------
+        grads : array, sequence, mapping or list of these
+            As in the base's `step`.
+        """
+        climbed = self._check_climbed("second_step", climbed=True)
+        self.base.check_grads(grads)
+        self._return(climbed)
+        self.base.step(grads)
+
+    def _return(self, climbed: tuple[bool, ...]) -> None:
+        for p, states, up in zip(self._arrays, self._states, climbed, strict=True):
+            if up:
+                np.copyto(p, states["old"])
+        vars(self)["_climbed"] = None
+
+    def _check_climbed(self, what: str, *, climbed: bool) -> tuple[bool, ...]:
+        if (self._climbed is not None) != climbed:
+            other = "second_step" if self._climbed else "first_step"
+            raise RuntimeError(f"SAM.{what}: call {other} first")
+        return self._climbed or ()
+
+    def step(self, grads: Grads) -> None:
+        del grads
+        raise TypeError("SAM steps twice: first_step(grads), then second_step(grads)")
+
+    def state_dict(self) -> dict[str, Any]:
+        self._check_climbed("state_dict", climbed=False)
+        return super().state_dict()
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        self._check_climbed("load_state_dict", climbed=False)
+        super().load_state_dict(state_dict)
