@@ -2,8 +2,8 @@
 
 Run by test_exactness.py in processes of their own, under each GRADSTEP_ISA and number
 of threads; all must print the same. As a program, `exactness_worker.py compare` runs
-itself under all of them, over all sizes from 1 to 4097, and exits with 1 if any two
-differ.
+itself over all sizes from 1 to 4097, under each level and each number of threads once
+(`compare everywhere`: under each pair), and exits with 1 if any two differ.
 """
 
 import functools
@@ -33,6 +33,7 @@ from support import (
 
 STEPS = 50
 LARGE = 2**20 + 3
+SHARED = 2**16 + 3  # enough to be shared out among threads
 BASE = 99_991  # numbers that are really made; a prime, so that no two arrays line up
 
 
@@ -125,24 +126,30 @@ def configurations() -> list[tuple[str, int]]:
     return [(isa, n) for isa in _core.levels()[best:] for n in (1, 2, 5)]
 
 
-def compare() -> int:
-    """Run over all sizes everywhere; 0 if all hashes agree."""
+def square() -> list[tuple[str, int]]:
+    """Every CPU level once and every number of threads once."""
+    some = configurations()
+    return some[:: len(some) // 3 + 1] if len(some) > 3 else some
+
+
+def compare(chosen: list[tuple[str, int]]) -> int:
+    """Run over all sizes in these configurations; 0 if all hashes agree."""
     seen: dict[str, set[str]] = {}
     with ThreadPoolExecutor(max_workers=2) as pool:
-        for found in pool.map(lambda c: run(*c, "all"), configurations()):
+        for found in pool.map(lambda c: run(*c, "all"), chosen):
             for name, sha in found["hashes"].items():
                 seen.setdefault(name, set()).add(sha)
     apart = [name for name, shas in seen.items() if len(shas) > 1]
-    print(f"{len(seen)} kernels x {configurations()}: {len(apart)} differ {apart}")
+    print(f"{len(seen)} kernels x {chosen}: {len(apart)} differ {apart}")
     return 1 if apart else 0
 
 
 def main() -> int:
     """Print {kernel: hash}; with the argument "all", over all sizes from 1 to 4097."""
     if "compare" in sys.argv:
-        return compare()
-    sizes = list(range(1, 4098)) if "all" in sys.argv else SIZES
-    hashes = digests([*sizes, LARGE])
+        return compare(configurations() if "everywhere" in sys.argv else square())
+    sizes = [*range(1, 4098), LARGE] if "all" in sys.argv else [*SIZES, SHARED]
+    hashes = digests(sizes)
     json.dump({"isa": _core.isa(), "hashes": hashes}, sys.stdout)
     return 0
 

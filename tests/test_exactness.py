@@ -32,11 +32,15 @@ from support import (
 GOLDEN = Path(__file__).with_name("golden.json")
 GOLDEN_SIZES = [1, 2, 3, 1000, 4097]
 
+# A sum over a tensor, or over all, is not that over its part.
+ELEMENTWISE = [k for k in kernels() if not k.sums]
+elementwise = pytest.mark.parametrize("kernel", ELEMENTWISE, ids=label)
+
 
 def test_isa_and_threads_do_not_change_a_bit() -> None:
     """50 steps of many sizes at all byte offsets, by every level and 1, 2, 5 threads.
 
-    `exactness_worker.py compare` does the same over all sizes from 1 to 4097.
+    `exactness_worker.py compare` goes over all sizes from 1 to 4097.
     """
     runs = {c: exactness_worker.run(*c) for c in exactness_worker.configurations()}
     for (isa, _), found in runs.items():
@@ -68,7 +72,7 @@ def test_byte_offsets_do_not_change_a_bit(kernel: _core.Kernel) -> None:
     assert len(results) == 1
 
 
-@pytest.mark.parametrize("kernel", kernels(), ids=label)
+@elementwise
 @settings(max_examples=15, deadline=None)
 @given(
     n=st.integers(1, 50_000),
@@ -89,11 +93,13 @@ def test_a_tensor_cut_in_parts_is_the_same_tensor(
     assert all(same_bits(a, b) for a, b in zip(parts, whole))
 
 
-@pytest.mark.parametrize("name", sorted(gs.OPTIMIZERS))
+@pytest.mark.parametrize("name", sorted(set(gs.OPTIMIZERS) - {"Adai"}))
 def test_arrays_together_are_arrays_alone(name: str) -> None:
     """Of two types, in two groups, some without a gradient: each has its own t."""
     start = [floats(k, 9, np.float64 if k % 3 else np.float32) for k in range(6)]
-    options: list[dict[str, Any]] = [{"lr": 0.1}, {"lr": 0.3, "weight_decay": 0.2}]
+    options: list[dict[str, Any]] = [{"lr": 0.1}, {"lr": 0.3}]
+    if "weight_decay" in gs.OPTIMIZERS[name].options:
+        options[1]["weight_decay"] = 0.2
 
     def grads(t: int) -> list[np.ndarray | None]:
         made = [floats(10 * t + k, 9, p.dtype) for k, p in enumerate(start)]
@@ -112,7 +118,7 @@ def test_arrays_together_are_arrays_alone(name: str) -> None:
     assert len({s["step"] for s in optimizer.state}) > 1
 
 
-@pytest.mark.parametrize("kernel", kernels(), ids=label)
+@elementwise
 def test_special_values_do_not_depend_on_their_place(kernel: _core.Kernel) -> None:
     """Vector bodies, peeled heads and tails treat NaN, infinities and zeros alike."""
     dtype = NUMPY[kernel.dtype]

@@ -90,6 +90,7 @@ cdef class Kernel:
     cdef readonly tuple hyper
     cdef readonly tuple state
     cdef readonly tuple scalar
+    cdef readonly size_t sums
 
 
 cdef class Engine:

@@ -129,6 +129,7 @@ cdef Kernel wrap(const gs_kernel *ptr):
     k.hyper = strings(ptr.hyper)
     k.state = strings(ptr.state)
     k.scalar = strings(ptr.scalar)
+    k.sums = ptr.sums
     return k
 
 
