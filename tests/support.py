@@ -20,6 +20,7 @@ HYPER = {
     "beta1": 0.87,
     "beta2": 0.952,
     "eps": 0.0031,
+    "eps_root": 0.0053,
     "weight_decay": 0.117,
     "alpha": 0.913,
     "rho": 0.889,
@@ -50,6 +51,7 @@ HYPER = {
 FLAGS = {
     *("decoupled", "fixed", "dozat", "inclusive", "momentum_below", "eps_hat"),
     *("bias_correction", "rectify", "degenerated", "eps_in_lr", "prox", "paper"),
+    *("max_corrected", "nesterov", "dampen_first"),
     *("decay_at_z", "silent", "norm_of_sum", "lr_inside", "adapt"),
 }
 

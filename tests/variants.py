@@ -9,6 +9,7 @@ MEAN = DECAY | {"betas": (0.87, 0.95)}
 HEAVY = DECAY | {"momentum": 0.83}
 ROOT = DECAY | {"eps": 0.01}
 DECOUPLED = {"decoupled_weight_decay": True}
+OPTAX = {"eps_root": 0.007, "amsgrad": True, "like": "optax"}
 BELIEF = {"eps_acc": 0.0017, "eps_out": 0.0031}
 ADAN = {"betas": (0.87, 0.95, 0.93)}
 FREE = {"warmup_steps": 4, "r": 0.7, "weight_lr_power": 1.6}

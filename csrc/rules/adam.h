@@ -1,41 +1,60 @@
 /* Adam. Kingma & Ba, "Adam: a method for stochastic optimization", arXiv:1412.6980,
  * Algorithm 1.
  *     g <- g + weight_decay p                                   (adam)
- *     p <- (1 - lr weight_decay) p                              (adamw, see adamw.h)
+ *     p <- (1 - lr weight_decay) p, or (1 - weight_decay) p if fixed   (adamw.h)
  *     m <- beta1 m + (1 - beta1) g
  *     v <- beta2 v + (1 - beta2) g^2
- *     p <- p - lr/(1 - beta1^t) m / (sqrt(v)/sqrt(1 - beta2^t) + eps)
+ *     p <- p - lr/bc1 m / (sqrt(v/bc2 + eps_root) + eps)
+ * with bc = 1 - beta^t, or 1 without bias_correction; eps/sqrt(bc2) for eps if eps_hat.
  * _amsgrad: Reddi, Kale & Kumar, "On the convergence of Adam and beyond", ICLR 2018,
- * Algorithm 2: vmax <- max(vmax, v) takes the place of v under the root.
- * Differs from torch.optim.Adam and AdamW only in rounding; like torch, and unlike the
- * paper, _amsgrad corrects the bias of vmax.
- * Design: the root is multiplied by 1/sqrt(1 - beta2^t), rounded once, not divided by
- * its inverse. Both round twice; the division costs 4 % of a step in cache, 1 % in
- * DRAM. */
+ * Algorithm 2: vmax <- max(vmax, v) takes the place of v under the root, as in torch, or
+ * max(vmax, v/bc2) that of v/bc2 if max_corrected, as in optax.
+ * Design: the root is multiplied by 1/sqrt(bc2), rounded once, not divided by its
+ * inverse. Both round twice; the division costs 4 % of a step in cache, 1 % in DRAM. */
 #ifndef DECOUPLED
 #define RULE adam
 #define DECOUPLED 0
 #endif
-#define RULE_HYPER(X) X(lr) X(beta1) X(beta2) X(eps) X(weight_decay)
-#if AMSGRAD
-#define RULE_STATE(X) X(m) X(v) X(vmax)
+#if DECOUPLED
+#define OWN(X) X(fixed)
 #else
-#define RULE_STATE(X) X(m) X(v)
+#define OWN(X)
 #endif
-#define RULE_COEF(X) X(b1) X(a1) X(b2) X(a2) X(decay) X(keep) X(rate) X(root) X(eps)
+#if AMSGRAD
+#define IF_MAX(X, name) X(name)
+#else
+#define IF_MAX(X, name)
+#endif
+#define RULE_HYPER(X)                                                                  \
+    X(lr) X(beta1) X(beta2) X(eps) X(eps_root) X(eps_hat) X(bias_correction)           \
+    X(weight_decay)                                                                    \
+    OWN(X) IF_MAX(X, max_corrected)
+#define RULE_STATE(X) X(m) X(v) IF_MAX(X, vmax)
+#define RULE_COEF(X)                                                                   \
+    X(b1) X(a1) X(b2) X(a2) X(decay) X(keep) X(rate) X(under) X(root) X(eps) IF_MAX(   \
+        X, scale)
 #include "../rule_begin.h"
 
 RULE_HOST void K(prepare)(const HYPER *h, double t, WIDE *c)
 {
+    const double bc2 = h->bias_correction ? 1 - powi(h->beta2, t) : 1;
     c->b1 = h->beta1;
     c->a1 = 1 - h->beta1;
     c->b2 = h->beta2;
     c->a2 = 1 - h->beta2;
     c->decay = h->weight_decay;
-    c->keep = 1 - h->lr * h->weight_decay;
-    c->rate = h->lr / (1 - powi(h->beta1, t));
-    c->root = 1 / sqrt(1 - powi(h->beta2, t));
-    c->eps = h->eps;
+#if DECOUPLED
+    c->keep = 1 - (h->fixed ? 1 : h->lr) * h->weight_decay;
+#endif
+    c->rate = h->lr / (h->bias_correction ? 1 - powi(h->beta1, t) : 1);
+    c->under = h->eps_root * bc2;
+    c->root = 1 / sqrt(bc2);
+    c->eps = h->eps_hat ? h->eps * c->root : h->eps;
+#if AMSGRAD
+    c->scale = h->max_corrected ? 1 / bc2 : 1;
+    c->under = h->max_corrected ? h->eps_root : c->under;
+    c->root = h->max_corrected ? 1 : c->root;
+#endif
 }
 
 RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
@@ -48,12 +67,13 @@ RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
     s->m = c->b1 * s->m + c->a1 * g;
     s->v = c->b2 * s->v + (c->a2 * g) * g;
 #if AMSGRAD
-    s->vmax = MAX(s->vmax, s->v);
-    const T v = s->vmax;
+    const T v = s->vmax = MAX(s->vmax, s->v * c->scale);
 #else
     const T v = s->v;
 #endif
-    return p - (c->rate * s->m) / (SQRT(v) * c->root + c->eps);
+    return p - (c->rate * s->m) / (SQRT(v + c->under) * c->root + c->eps);
 }
 #include "../rule_end.h"
 #undef DECOUPLED
+#undef OWN
+#undef IF_MAX

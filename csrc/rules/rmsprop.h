@@ -4,34 +4,45 @@
  *     v <- alpha v + (1 - alpha) g^2
  *     gbar <- alpha gbar + (1 - alpha) g, and v - gbar^2 under the root    (_centered)
  *     d <- g / (sqrt(v) + eps), or g / sqrt(v + eps)                        (_inside)
- *     p <- p - lr d, or b <- momentum b + d and p <- p - lr b             (_momentum)
+ *     p <- p - lr d
+ *     b <- momentum b + d, p <- p - lr b,                                 (_momentum)
+ *     or b <- momentum b + lr d, p <- p - b (lr_inside); nesterov: d + momentum b for b
+ * bias_correction: v and gbar divided by 1 - alpha^t, as in optax.
  * Unlike torch's, the centered variance is 0 where rounding makes it negative. */
 #define RULE rmsprop
 #if MOMENTUM
-#define WITH_B(X, name) X(name)
+#define IF_B(X, name) X(name)
 #else
-#define WITH_B(X, name)
+#define IF_B(X, name)
 #endif
 #if CENTERED
-#define WITH_GBAR(X) X(gbar)
+#define IF_CENTERED(X) X(gbar)
 #else
-#define WITH_GBAR(X)
+#define IF_CENTERED(X)
 #endif
-#define RULE_HYPER(X) X(lr) X(alpha) X(eps) X(weight_decay) WITH_B(X, momentum)
-#define RULE_STATE(X) X(v) WITH_GBAR(X) WITH_B(X, b)
-#define RULE_COEF(X) X(lr) X(b) X(a) X(eps) X(decay) WITH_B(X, momentum)
+#define RULE_HYPER(X)                                                                  \
+    X(lr) X(alpha) X(eps) X(weight_decay) X(bias_correction) IF_B(X, momentum)         \
+        IF_B(X, lr_inside) IF_B(X, nesterov)
+#define RULE_STATE(X) X(v) IF_CENTERED(X) IF_B(X, b)
+#define RULE_COEF(X)                                                                   \
+    X(out) X(b) X(a) X(eps) X(decay) X(scale) IF_B(X, momentum) IF_B(X, in)            \
+        IF_B(X, near) IF_B(X, far)
 #include "../rule_begin.h"
 
 RULE_HOST void K(prepare)(const HYPER *h, double t, WIDE *c)
 {
-    (void)t;
-    c->lr = h->lr;
+    c->out = h->lr;
     c->b = h->alpha;
     c->a = 1 - h->alpha;
     c->eps = h->eps;
     c->decay = h->weight_decay;
+    c->scale = h->bias_correction ? 1 / (1 - powi(h->alpha, t)) : 1;
 #if MOMENTUM
     c->momentum = h->momentum;
+    c->in = h->lr_inside ? h->lr : 1;
+    c->out = h->lr_inside ? 1 : h->lr;
+    c->near = h->nesterov;
+    c->far = h->nesterov ? h->momentum : 1;
 #endif
 }
 
@@ -39,10 +50,11 @@ RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
 {
     g = g + c->decay * p;
     s->v = c->b * s->v + (c->a * g) * g;
-    T v = s->v;
+    T v = s->v * c->scale;
 #if CENTERED
     s->gbar = c->b * s->gbar + c->a * g;
-    v = MAX(v - s->gbar * s->gbar, 0);
+    const T mean = s->gbar * c->scale;
+    v = MAX(v - mean * mean, 0);
 #endif
 #if INSIDE
     T d = g / SQRT(v + c->eps);
@@ -50,10 +62,12 @@ RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
     T d = g / (SQRT(v) + c->eps);
 #endif
 #if MOMENTUM
-    d = s->b = c->momentum * s->b + d;
+    d = c->in * d;
+    s->b = c->momentum * s->b + d;
+    d = c->near * d + c->far * s->b;
 #endif
-    return p - c->lr * d;
+    return p - c->out * d;
 }
 #include "../rule_end.h"
-#undef WITH_B
-#undef WITH_GBAR
+#undef IF_B
+#undef IF_CENTERED

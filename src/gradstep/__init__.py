@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gradstep import lls, optimizers
+from gradstep import functional, lls, optimizers
 from gradstep._build import build_config
 from gradstep._core import isa
 from gradstep.memory import empty, zeros
@@ -20,7 +20,7 @@ def get_include() -> str:
     --------
     >>> import gradstep as gs, os
     >>> sorted(os.listdir(gs.get_include()))
-    ['kernel.h', 'lls.h', 'plan.h']
+    ['gradstep.h', 'kernel.h', 'lls.h', 'plan.h']
     """
     return str(Path(__file__).parent / "include")
 
@@ -30,6 +30,7 @@ __all__ = [
     "Optimizer",
     "build_config",
     "empty",
+    "functional",
     "get_include",
     "get_num_threads",
     "isa",

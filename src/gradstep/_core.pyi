@@ -18,6 +18,8 @@ def allocate(
 ) -> _Array: ...
 def unchanged(p: _Array, view: _Array) -> bool: ...
 
+c_api: object
+
 @disjoint_base
 class Kernel:
     @property

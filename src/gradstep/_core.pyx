@@ -5,6 +5,7 @@
 cimport numpy as cnp
 from cpython.dict cimport PyDict_GetItem
 from cpython.object cimport PyObject
+from cpython.pycapsule cimport PyCapsule_New
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp
 
@@ -18,15 +19,27 @@ cnp.import_array()
 
 
 cdef extern from "plan.h" nogil:
-    bint gs_plan_init(gs_plan *plan, size_t tensors, size_t groups)
-    bint gs_plan_reserve(gs_plan *plan)
-    void gs_plan_free(gs_plan *plan)
-    void gs_plan_step(gs_plan *plan)
+    bint gs_plan_init(gs_plan *plan, size_t tensors, size_t groups) noexcept
+    bint gs_plan_reserve(gs_plan *plan) noexcept
+    void gs_plan_free(gs_plan *plan) noexcept
+    void gs_plan_step(gs_plan *plan) noexcept
     void gs_plan_sums(gs_plan *plan, double *sums)
     bint gs_plan_enter(gs_plan *plan)
     void gs_plan_leave(gs_plan *plan)
 
+cdef extern from "gradstep.h" nogil:
+    enum:
+        GRADSTEP_API
+    ctypedef struct gradstep_api:
+        int version
+        const gs_kernel *(*find)(const char *rule, const char *dtype) noexcept nogil
+        bint (*plan_init)(gs_plan *plan, size_t tensors, size_t groups) noexcept nogil
+        bint (*plan_reserve)(gs_plan *plan) noexcept nogil
+        void (*plan_step)(gs_plan *plan) noexcept nogil
+        void (*plan_free)(gs_plan *plan) noexcept nogil
+
 cdef extern from "dispatch.h" nogil:
+    const gs_kernel *gs_find(const gs_table *table, const char *rule, const char *dtype)
     const text *gs_isa_names
     const gs_table *gs_dispatch(const char *cap)
 
@@ -190,6 +203,22 @@ def allocate(shape, dtype, bint zeroed, cnp.ndarray like=None):
 
 
 include "_engine.pxi"
+
+
+# ---- the face for compiled code ------------------------------------------------------
+
+cdef const gs_kernel *find_chosen(const char *rule, const char *dtype) noexcept nogil:
+    return gs_find(chosen, rule, dtype)
+
+
+cdef gradstep_api api
+api.version = GRADSTEP_API
+api.find = find_chosen
+api.plan_init = gs_plan_init
+api.plan_reserve = gs_plan_reserve
+api.plan_step = gs_plan_step
+api.plan_free = gs_plan_free
+c_api = PyCapsule_New(&api, "gradstep._core.c_api", NULL)
 
 
 choose(os.environ.get("GRADSTEP_ISA"))

@@ -127,6 +127,15 @@ class Declared:
             option.put(numbers, name, group[name])
         return numbers
 
+    @classmethod
+    def group_numbers(
+        cls, group: Mapping[str, Any]
+    ) -> tuple[tuple[float, ...], float, float, float]:
+        """Return a group's numbers for the engine: hyperparameters, sign, clipping."""
+        numbers = cls.numbers(group)
+        hyper = tuple([numbers[name] for name in hyper_names(cls.rule(group))])
+        return hyper, -1.0 if group["maximize"] else 1.0, *cls.clipping(group)
+
     def __setattr__(self, name: str, value: object) -> None:
         if not name.startswith("_") and not hasattr(type(self), name):
             raise AttributeError(

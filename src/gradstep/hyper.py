@@ -2,9 +2,11 @@
 
 An optimizer declares each option as a class attribute,
 
-    lr: float = real(1e-3)
-    betas: tuple[float, float] = pair(0.9, 0.999, into=("beta1", "beta2"), below=1)
-    amsgrad: bool = flag(False)
+    lr: float = real(default=1e-3)
+    betas: tuple[float, float] = pair(
+        default=(0.9, 0.999), into=("beta1", "beta2"), below=1
+    )
+    amsgrad: bool = flag(default=False)
 
 and from that come the constructor's signature, the checks and their messages, and the
 numbers that the C rule reads by name.
@@ -173,8 +175,8 @@ def _as_float(owner: str, name: str, value: object) -> float:
 
 
 def real(
-    default: float,
     *,
+    default: float,
     low: float = 0.0,
     high: float = math.inf,
     below: float | None = None,
@@ -185,7 +187,8 @@ def real(
 
 
 def pair(
-    *default: float,
+    *,
+    default: tuple[float, ...],
     into: tuple[str, ...],
     low: float = 0.0,
     high: float = math.inf,
@@ -206,26 +209,26 @@ def _interval(
     return Real(default, low, top, below is not None or math.isinf(top), into)
 
 
-def setting(default: float, *, low: float = 0.0, high: float = math.inf) -> Any:
+def setting(*, default: float, low: float = 0.0, high: float = math.inf) -> Any:
     """Declare a number that Python uses, and no C rule."""
     return Setting(default, low, high, math.isinf(high))
 
 
-def whole(default: int) -> Any:
+def whole(*, default: int) -> Any:
     """Declare a whole number, at least 0."""
     return Whole(default)
 
 
-def flag(default: bool, *, into: str | None = None) -> Any:
+def flag(*, default: bool, into: str | None = None) -> Any:
     """Declare a boolean, which C reads as 0 or 1 if `into` names it there."""
     return Choice(default, (False, True), into)
 
 
-def choice(default: object, *others: object) -> Any:
-    """Declare one of several words or numbers, the default first."""
+def choice(*others: object, default: object) -> Any:
+    """Declare one of several words or numbers, the default among them."""
     return Choice(default, (default, *others))
 
 
-def forms(**meaning: dict[str, float]) -> Any:
-    """Declare whose form of a rule to take, and its numbers; the default first."""
-    return Like(next(iter(meaning)), meaning)
+def forms(*, default: str, **meaning: dict[str, float]) -> Any:
+    """Declare whose form of a rule to take, and the numbers of each."""
+    return Like(default, meaning)

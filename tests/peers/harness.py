@@ -29,6 +29,7 @@ RANGES = {
     "lr_decay": (0.05, 0.5),
     "eps": (1e-3, 1e-1),
     "eps_acc": (1e-3, 1e-1),
+    "eps_root": (1e-3, 1e-1),
     "stir": (0.1, 1.0),
     "eta_minus": (0.3, 0.7),
     "eta_plus": (1.1, 1.5),
@@ -61,6 +62,9 @@ FLAGS = {
     "norm_of_sum",
     "lr_inside",
     "adapt",
+    "dampen_first",
+    "max_corrected",
+    "nesterov",
 }
 # torch's argument for several hyperparameters of ours.
 TUPLES = {

@@ -351,5 +351,6 @@ def test_rmsprops_variance_is_clamped() -> None:
         alpha=0.99,
         eps=0.5,
         weight_decay=0.0,
+        bias_correction=0.0,
     )
     assert_close(ours["p"], np.full(1, -0.1 / 0.5))

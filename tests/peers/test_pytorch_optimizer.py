@@ -17,6 +17,34 @@ MOMENTS = {"m": "exp_avg", "v": "exp_avg_sq"}
 
 
 @pytest.mark.parametrize("decoupled", [0.0, 1.0])
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_sgdw(nesterov: bool, decoupled: float, rng: np.random.Generator) -> None:
+    dampening, flags = "", {"decoupled": decoupled}
+    if not nesterov:
+        dampening, flags = " dampening", flags | {"dampen_first": 0.0}
+    peer = Peer(
+        "sgd_nesterov" if nesterov else "sgd_momentum",
+        partial(po.SGDW, nesterov=nesterov, weight_decouple=bool(decoupled)),
+        "lr momentum weight_decay" + dampening,
+        {"b": "momentum_buffer"},
+        flags,
+    )
+    assert_follows(peer, rng)
+
+
+@pytest.mark.parametrize("decoupled", [0.0, 1.0])
+def test_adamax(decoupled: float, rng: np.random.Generator) -> None:
+    peer = Peer(
+        "adamax",
+        partial(po.AdaMax, weight_decouple=bool(decoupled)),
+        ADAPTIVE,
+        {"m": "exp_avg", "u": "exp_inf"},
+        {"decoupled": decoupled},
+    )
+    assert_follows(peer, rng)
+
+
+@pytest.mark.parametrize("decoupled", [0.0, 1.0])
 @pytest.mark.parametrize(
     ("name", "partial_"), [("half", 1 / 2), ("quarter", 1 / 4), ("eighth", 1 / 8)]
 )

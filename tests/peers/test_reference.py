@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -16,8 +16,10 @@ from harness import (
     STEPS,
     as_options,
     assert_close,
+    assert_loops,
     draw_gradient,
     draw_hyper,
+    each,
 )
 
 import reference
@@ -43,6 +45,14 @@ MOMENTS = {"m": "exp_avg", "v": "exp_avg_sq"}
 MAXIMUM = MOMENTS | {"vmax": "max_exp_avg_sq"}
 SQUARE = {"v": "square_avg"}
 CENTERED = SQUARE | {"gbar": "grad_avg"}
+# What torch does, of what our rules offer a choice of.
+L2 = {"decoupled": 0.0}
+UNDAMPENED = L2 | {"dampen_first": 0.0}
+CORRECTED = {"eps_root": 0.0, "eps_hat": 0.0, "bias_correction": 1.0}
+RAW_MAXIMUM = CORRECTED | {"max_corrected": 0.0}
+SCALED = {"fixed": 0.0}
+UNCORRECTED = {"bias_correction": 0.0}
+OUTSIDE = UNCORRECTED | {"lr_inside": 0.0, "nesterov": 0.0}
 
 
 class TorchPeer(NamedTuple):
@@ -51,28 +61,39 @@ class TorchPeer(NamedTuple):
     optimizer: Callable[..., torch.optim.Optimizer]
     hyper: str
     states: dict[str, str]
+    # What only our rule is told.
+    ours: Mapping[str, float] = {}
 
 
 PEERS = {
-    "sgd": TorchPeer(SGD, "lr weight_decay", {}),
-    "sgd_momentum": TorchPeer(SGD, MOMENTUM + " dampening", BUFFER),
-    "sgd_nesterov": TorchPeer(partial(SGD, nesterov=True), MOMENTUM, BUFFER),
-    "adam": TorchPeer(Adam, ADAPTIVE, MOMENTS),
-    "adam_amsgrad": TorchPeer(partial(Adam, amsgrad=True), ADAPTIVE, MAXIMUM),
-    "adamw": TorchPeer(AdamW, ADAPTIVE, MOMENTS),
-    "adamw_amsgrad": TorchPeer(partial(AdamW, amsgrad=True), ADAPTIVE, MAXIMUM),
+    "sgd": TorchPeer(SGD, "lr weight_decay", {}, L2),
+    "sgd_momentum": TorchPeer(SGD, MOMENTUM + " dampening", BUFFER, UNDAMPENED),
+    "sgd_nesterov": TorchPeer(partial(SGD, nesterov=True), MOMENTUM, BUFFER, L2),
+    "adam": TorchPeer(Adam, ADAPTIVE, MOMENTS, CORRECTED),
+    "adam_amsgrad": TorchPeer(
+        partial(Adam, amsgrad=True), ADAPTIVE, MAXIMUM, RAW_MAXIMUM
+    ),
+    "adamw": TorchPeer(AdamW, ADAPTIVE, MOMENTS, CORRECTED | SCALED),
+    "adamw_amsgrad": TorchPeer(
+        partial(AdamW, amsgrad=True), ADAPTIVE, MAXIMUM, RAW_MAXIMUM | SCALED
+    ),
     "adagrad": TorchPeer(Adagrad, "lr lr_decay eps weight_decay", {"sum": "sum"}),
     "adadelta": TorchPeer(
         Adadelta, "lr rho eps weight_decay", SQUARE | {"u": "acc_delta"}
     ),
-    "adamax": TorchPeer(Adamax, ADAPTIVE, {"m": "exp_avg", "u": "exp_inf"}),
-    "rmsprop": TorchPeer(RMSprop, MEAN_SQUARE, SQUARE),
-    "rmsprop_momentum": TorchPeer(RMSprop, MEAN_SQUARE + " momentum", SQUARE | BUFFER),
+    "adamax": TorchPeer(Adamax, ADAPTIVE, {"m": "exp_avg", "u": "exp_inf"}, L2),
+    "rmsprop": TorchPeer(RMSprop, MEAN_SQUARE, SQUARE, UNCORRECTED),
+    "rmsprop_momentum": TorchPeer(
+        RMSprop, MEAN_SQUARE + " momentum", SQUARE | BUFFER, OUTSIDE
+    ),
     "rmsprop_centered": TorchPeer(
-        partial(RMSprop, centered=True), MEAN_SQUARE, CENTERED
+        partial(RMSprop, centered=True), MEAN_SQUARE, CENTERED, UNCORRECTED
     ),
     "rmsprop_centered_momentum": TorchPeer(
-        partial(RMSprop, centered=True), MEAN_SQUARE + " momentum", CENTERED | BUFFER
+        partial(RMSprop, centered=True),
+        MEAN_SQUARE + " momentum",
+        CENTERED | BUFFER,
+        OUTSIDE,
     ),
 }
 
@@ -100,7 +121,7 @@ def test_rule_equals_torch(name: str, rng: np.random.Generator) -> None:
         hyper["lr"] = optimizer.param_groups[0]["lr"] = rng.uniform(*RANGES["lr"])
         theta.grad = torch.from_numpy(g)
         optimizer.step()
-        ours = reference.RULES[name](t=t, g=g, **ours, **hyper)
+        ours = reference.RULES[name](t=t, g=g, **ours, **hyper, **peer.ours)
 
         theirs = {s: optimizer.state[theta][key] for s, key in peer.states.items()}
         assert ours.keys() == {"p", *theirs}
@@ -109,15 +130,19 @@ def test_rule_equals_torch(name: str, rng: np.random.Generator) -> None:
             assert_close(ours[state], value.numpy())
 
 
-def test_velocity_is_momentum_scaled_by_constant_lr(rng: np.random.Generator) -> None:
-    hyper = draw_hyper(rng, MOMENTUM)
+@pytest.mark.parametrize("decoupled", [0.0, 1.0])
+def test_velocity_is_momentum_scaled_by_constant_lr(
+    decoupled: float, rng: np.random.Generator
+) -> None:
+    hyper = draw_hyper(rng, MOMENTUM) | {"decoupled": decoupled}
+    undampened = {"dampening": 0.0, "dampen_first": 0.0}
     p = rng.standard_normal(SIZE)
     polyak: reference.Step = {"p": p, "b": np.full(SIZE, np.nan)}
     velocity: reference.Step = {"p": p, "z": np.zeros(SIZE)}
 
     for t in range(1, STEPS + 1):
         g = draw_gradient(rng)
-        polyak = reference.sgd_momentum(t=t, g=g, **polyak, **hyper, dampening=0.0)
+        polyak = reference.sgd_momentum(t=t, g=g, **polyak, **hyper, **undampened)
         velocity = reference.sgd_velocity(t=t, g=g, **velocity, **hyper)
 
         assert_close(velocity["p"], polyak["p"])
@@ -150,7 +175,7 @@ def test_torch_nesterov_iterates_are_lookahead_points(
         phi.grad = torch.from_numpy(hessian @ phi.numpy())
         optimizer.step()
         g = hessian @ look_ahead(t)
-        base = reference.sgd_velocity(t=t, g=g, **base, **hyper)
+        base = reference.sgd_velocity(t=t, g=g, **base, **hyper, **L2)
 
         assert_close(look_ahead(t), phi.numpy())
 
@@ -210,88 +235,21 @@ def scalar_adagrad_inside(
     return {"p": p, "sum": sum}
 
 
-def scalar_rmsprop_inside(
-    t: int,
-    g: float,
-    *,
-    p: float,
-    v: float,
-    gbar: float | None = None,
-    b: float | None = None,
-    lr: float,
-    alpha: float,
-    eps: float,
-    weight_decay: float,
-    momentum: float = math.nan,
-) -> dict[str, float]:
-    """One element, as torch has no epsilon inside the root."""
-    g += weight_decay * p
-    v += (1 - alpha) * (g * g - v)
-    after, variance = {"v": v}, v
-    if gbar is not None:
-        after["gbar"] = gbar + (1 - alpha) * (g - gbar)
-        variance = max(v - after["gbar"] * after["gbar"], 0.0)
-    direction = g / math.sqrt(variance + eps)
-    if b is not None:
-        after["b"] = direction = b * momentum + direction
-    return after | {"p": p - lr * direction}
+def test_adagrad_inside_equals_scalar_loop(rng: np.random.Generator) -> None:
+    assert_loops(
+        "adagrad_inside",
+        each(scalar_adagrad_inside),
+        "lr lr_decay eps weight_decay",
+        "sum",
+        rng,
+    )
 
 
-@pytest.mark.parametrize(
-    ("name", "scalar", "states", "names"),
-    [
-        (
-            "adagrad_inside",
-            scalar_adagrad_inside,
-            "sum",
-            "lr lr_decay eps weight_decay",
-        ),
-        ("rmsprop_inside", scalar_rmsprop_inside, "v", MEAN_SQUARE),
-        (
-            "rmsprop_momentum_inside",
-            scalar_rmsprop_inside,
-            "v b",
-            MEAN_SQUARE + " momentum",
-        ),
-        ("rmsprop_centered_inside", scalar_rmsprop_inside, "v gbar", MEAN_SQUARE),
-        (
-            "rmsprop_centered_momentum_inside",
-            scalar_rmsprop_inside,
-            "v gbar b",
-            MEAN_SQUARE + " momentum",
-        ),
-    ],
-)
-def test_inside_rule_equals_scalar_loop(
-    name: str,
-    scalar: Callable[..., dict[str, float]],
-    states: str,
-    names: str,
-    rng: np.random.Generator,
-) -> None:
-    hyper = draw_hyper(rng, names)
-    ours = {"p": rng.standard_normal(SIZE)}
-    ours |= {state: np.zeros(SIZE) for state in states.split()}
-    theirs = [{state: float(x[i]) for state, x in ours.items()} for i in range(SIZE)]
-
-    for t in range(1, STEPS + 1):
-        g = draw_gradient(rng)
-        hyper["lr"] = rng.uniform(*RANGES["lr"])
-        ours = reference.RULES[name](t=t, g=g, **ours, **hyper)
-        theirs = [
-            scalar(t, g_i, **element, **hyper)
-            for element, g_i in zip(theirs, g.tolist(), strict=True)
-        ]
-
-        assert ours.keys() == theirs[0].keys()
-        for state, value in ours.items():
-            assert_close(value, np.array([element[state] for element in theirs]))
-
-
+@pytest.mark.parametrize("bias_correction", [0.0, 1.0])
 @pytest.mark.parametrize("suffix", ["", "_inside"])
 @pytest.mark.parametrize("name", ["rmsprop_centered", "rmsprop_centered_momentum"])
 def test_negative_variance_counts_as_zero(
-    name: str, suffix: str, rng: np.random.Generator
+    name: str, suffix: str, bias_correction: float, rng: np.random.Generator
 ) -> None:
     g = draw_gradient(rng)
     hyper = draw_hyper(rng, "lr alpha eps")
@@ -299,7 +257,9 @@ def test_negative_variance_counts_as_zero(
     if name.endswith("momentum"):
         states["b"] = np.zeros(SIZE)
         hyper |= draw_hyper(rng, "momentum")
+        hyper |= OUTSIDE
     rule = reference.RULES[name + suffix]
+    hyper["bias_correction"] = bias_correction
     after = rule(t=2, g=g, **states, **hyper, weight_decay=0.0)
 
     root = np.sqrt(hyper["eps"]) if suffix else hyper["eps"]

@@ -1,7 +1,8 @@
-"""The reference agrees with torch.optim's Rprop, NAdam and RAdam."""
+"""The reference agrees with torch.optim's Rprop, SparseAdam, NAdam and RAdam."""
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,6 +57,26 @@ def test_rprop_clamps_its_first_step_size() -> None:
     )
     assert_close(ours["p"], theta.numpy())
     assert_close(ours["p"], np.full(3, -50.0))
+
+
+def test_adams_efficient_order(rng: np.random.Generator) -> None:
+    """Which is torch.optim.SparseAdam's."""
+
+    def sparse(params: Any, **options: Any) -> torch.optim.Optimizer:
+        (theta,) = params
+        built = torch.optim.SparseAdam(params, **options)
+
+        def take_all(*_: Any) -> None:
+            g, where = theta.grad, torch.arange(theta.numel())[None]
+            theta.grad = torch.sparse_coo_tensor(where, g, g.shape, is_coalesced=True)
+
+        built.register_step_pre_hook(take_all)
+        return built
+
+    flags = {"eps_hat": 1.0, "bias_correction": 1.0}
+    ours = flags | {"eps_root": 0.0, "weight_decay": 0.0}
+    peer = Peer("adam", sparse, "lr beta1 beta2 eps", MOMENTS, ours)
+    assert_follows(peer, rng)
 
 
 @pytest.mark.parametrize("decoupled", [0.0, 1.0])

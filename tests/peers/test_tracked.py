@@ -14,8 +14,13 @@ from tracked import Scalar, Tracked
 SQUARES = {"v", "s", "n", "u", "sum", "vmax", "smax", "step_size"}
 
 
-def draw_states(rule: Any, rng: np.random.Generator, dtype: Any) -> dict[str, Any]:
-    """Parameter, gradient and states, as the rule might have left them."""
+def draw_states(
+    rule: Any, rng: np.random.Generator, dtype: Any, left: float
+) -> dict[str, Any]:
+    """Parameter, gradient and states, as the rule might have left them.
+
+    A mean and a mean square of gradients have weights whose sum is `left`.
+    """
     names = inspect.signature(rule).parameters
     known = {"t", "warmup_steps", *RANGES, *FLAGS, *reference.SCALARS}
     arrays = {name: rng.standard_normal(SIZE) for name in names if name not in known}
@@ -24,7 +29,8 @@ def draw_states(rule: Any, rng: np.random.Generator, dtype: Any) -> dict[str, An
     if "product" in arrays:
         arrays["product"] = rng.random(SIZE) * 0.9
     if "gbar" in arrays:  # a mean, whose square is at most the mean square
-        arrays["v"] = arrays["v"] + arrays["gbar"] ** 2
+        arrays["v"] = arrays["v"] + left * arrays["gbar"] ** 2
+        arrays["gbar"] = left * arrays["gbar"]
     return {name: x.astype(dtype) for name, x in arrays.items()}
 
 
@@ -41,7 +47,8 @@ def test_a_step_in_working_precision_is_within_the_bounds(
     hyper = draw_hyper(rng, " ".join(n for n in names if n in known))
     hyper |= {n: flag for n in names if n in FLAGS}
     hyper |= {n: 0.3 for n in names if n in reference.SCALARS}
-    arrays = draw_states(rule, rng, dtype)
+    left = 1 - hyper.get("alpha", 0.0) ** (t - 1)
+    arrays = draw_states(rule, rng, dtype, left)
     u = float(np.finfo(dtype).eps) / 2
 
     rough = rule(t=t, **arrays, **hyper)

@@ -5,32 +5,45 @@ import numpy as np
 from reference.common import Array, Step, ahead, average, descend, l2, over_root
 
 
-def _rmsprop(
-    p: Array,
+def _direction(
+    t: int,
     g: Array,
     v: Array,
     gbar: Array | None,
-    b: Array | None,
-    lr: float,
     alpha: float,
-    momentum: float,
     eps: float,
+    bias_correction: float,
     inside: bool,
-) -> Step:
-    """RMSprop's step, weight decay aside; centered and with momentum, if given those.
+) -> tuple[Array, Step]:
+    """Gradient over its root mean square, or centered if `gbar` is given; the averages.
 
     In exact arithmetic, a weighted variance cannot be negative: the clamp only keeps
     rounding errors from the root.
     """
+    left = 1 - alpha**t if bias_correction else 1
     new = {"v": average(v, g**2, alpha)}
-    square = new["v"]
+    square = new["v"] / left
     if gbar is not None:
         new["gbar"] = average(gbar, g, alpha)
-        square = np.maximum(square - new["gbar"] ** 2, 0)
-    direction = over_root(g, square, eps, inside)
-    if b is not None:
-        direction = new["b"] = ahead(direction, b, momentum)
-    return {"p": descend(p, direction, lr), **new}
+        square = np.maximum(square - (new["gbar"] / left) ** 2, 0)
+    return over_root(g, square, eps, inside), new
+
+
+def _move(
+    p: Array,
+    d: Array,
+    b: Array,
+    lr: float,
+    momentum: float,
+    lr_inside: float,
+    nesterov: float,
+) -> Step:
+    """The step along d, with momentum."""
+    if lr_inside:
+        d, lr = lr * d, 1
+    b = ahead(d, b, momentum)
+    step = ahead(d, b, momentum) if nesterov else b
+    return {"p": descend(p, step, lr), "b": b}
 
 
 def rmsprop(
@@ -43,20 +56,24 @@ def rmsprop(
     alpha: float,
     eps: float,
     weight_decay: float,
+    bias_correction: float,
 ) -> Step:
     """RMSprop, in torch.optim.RMSprop's form.
 
     Tieleman, Hinton: Lecture 6.5, RMSprop: Divide the gradient by a running average
     of its recent magnitude. COURSERA: Neural Networks for Machine Learning, 2012.
 
-    The lecture has no epsilon. With g_t including lambda theta_{t-1}, and alpha
+    The lecture has no epsilon, and neither it nor torch corrects the bias, which
+    optax.rmsprop does if told to. With g_t including lambda theta_{t-1}, and alpha
     torch's name for the averages' decay, so that eta is the learning rate:
 
     v_t = alpha v_{t-1} + (1 - alpha) g_t^2
-    theta_t = theta_{t-1} - eta g_t / (sqrt(v_t) + epsilon)
+    vhat_t = v_t, or v_t / (1 - alpha^t) with `bias_correction`
+    theta_t = theta_{t-1} - eta g_t / (sqrt(vhat_t) + epsilon)
     """
     g = l2(p, g, weight_decay)
-    return _rmsprop(p, g, v, None, None, lr, alpha, 0, eps, inside=False)
+    d, new = _direction(t, g, v, None, alpha, eps, bias_correction, inside=False)
+    return {"p": descend(p, d, lr), **new}
 
 
 def rmsprop_momentum(
@@ -71,19 +88,28 @@ def rmsprop_momentum(
     momentum: float,
     eps: float,
     weight_decay: float,
+    bias_correction: float,
+    lr_inside: float,
+    nesterov: float,
 ) -> Step:
     """RMSprop with momentum, in torch.optim.RMSprop's form.
 
     Tieleman, Hinton: Lecture 6.5, RMSprop: Divide the gradient by a running average
     of its recent magnitude. COURSERA: Neural Networks for Machine Learning, 2012.
 
-    The learning rate stays outside the buffer. g_t and v_t are as in rmsprop:
+    torch has the learning rate outside the buffer, optax.rmsprop has it inside, and a
+    choice of `nesterov`. g_t and vhat_t are as in rmsprop:
 
-    b_t = mu b_{t-1} + g_t / (sqrt(v_t) + epsilon)
-    theta_t = theta_{t-1} - eta b_t
+    d_t = g_t / (sqrt(vhat_t) + epsilon)
+    b_t = mu b_{t-1} + d_t
+    theta_t = theta_{t-1} - eta b_t, or, with `nesterov`,
+    theta_t = theta_{t-1} - eta (d_t + mu b_t)
+
+    If `lr_inside`, eta d_t takes the place of d_t in both, and 1 that of eta.
     """
     g = l2(p, g, weight_decay)
-    return _rmsprop(p, g, v, None, b, lr, alpha, momentum, eps, inside=False)
+    d, new = _direction(t, g, v, None, alpha, eps, bias_correction, inside=False)
+    return _move(p, d, b, lr, momentum, lr_inside, nesterov) | new
 
 
 def rmsprop_centered(
@@ -97,6 +123,7 @@ def rmsprop_centered(
     alpha: float,
     eps: float,
     weight_decay: float,
+    bias_correction: float,
 ) -> Step:
     """RMSprop by the variance, in torch.optim.RMSprop's form.
 
@@ -104,14 +131,17 @@ def rmsprop_centered(
     equations 38 to 41.
 
     The paper has epsilon inside the root, and a momentum. The variance is clamped,
-    which torch omits. g_t and v_t are as in rmsprop:
+    which torch omits. With `bias_correction`, s_1 = 0, and the first step is as long as
+    epsilon lets it. g_t and vhat_t are as in rmsprop:
 
     gbar_t = alpha gbar_{t-1} + (1 - alpha) g_t
-    s_t = max(v_t - gbar_t^2, 0)
+    gbarhat_t = gbar_t, or gbar_t / (1 - alpha^t) with `bias_correction`
+    s_t = max(vhat_t - gbarhat_t^2, 0)
     theta_t = theta_{t-1} - eta g_t / (sqrt(s_t) + epsilon)
     """
     g = l2(p, g, weight_decay)
-    return _rmsprop(p, g, v, gbar, None, lr, alpha, 0, eps, inside=False)
+    d, new = _direction(t, g, v, gbar, alpha, eps, bias_correction, inside=False)
+    return {"p": descend(p, d, lr), **new}
 
 
 def rmsprop_centered_momentum(
@@ -127,6 +157,9 @@ def rmsprop_centered_momentum(
     momentum: float,
     eps: float,
     weight_decay: float,
+    bias_correction: float,
+    lr_inside: float,
+    nesterov: float,
 ) -> Step:
     """RMSprop by the variance with momentum, in torch.optim.RMSprop's form.
 
@@ -136,11 +169,13 @@ def rmsprop_centered_momentum(
     The paper has epsilon inside the root, and the learning rate inside the buffer.
     g_t and s_t are as in rmsprop_centered:
 
-    b_t = mu b_{t-1} + g_t / (sqrt(s_t) + epsilon)
-    theta_t = theta_{t-1} - eta b_t
+    d_t = g_t / (sqrt(s_t) + epsilon)
+
+    Momentum and step are as in rmsprop_momentum.
     """
     g = l2(p, g, weight_decay)
-    return _rmsprop(p, g, v, gbar, b, lr, alpha, momentum, eps, inside=False)
+    d, new = _direction(t, g, v, gbar, alpha, eps, bias_correction, inside=False)
+    return _move(p, d, b, lr, momentum, lr_inside, nesterov) | new
 
 
 def rmsprop_inside(
@@ -153,18 +188,20 @@ def rmsprop_inside(
     alpha: float,
     eps: float,
     weight_decay: float,
+    bias_correction: float,
 ) -> Step:
     """RMSprop, with epsilon inside the root.
 
     Graves: Generating Sequences With Recurrent Neural Networks. arXiv:1308.0850, 2013,
     equations 38 to 41.
 
-    The paper's is centered, and has a momentum. g_t and v_t are as in rmsprop:
+    The paper's is centered, and has a momentum. g_t and vhat_t are as in rmsprop:
 
-    theta_t = theta_{t-1} - eta g_t / sqrt(v_t + epsilon)
+    theta_t = theta_{t-1} - eta g_t / sqrt(vhat_t + epsilon)
     """
     g = l2(p, g, weight_decay)
-    return _rmsprop(p, g, v, None, None, lr, alpha, 0, eps, inside=True)
+    d, new = _direction(t, g, v, None, alpha, eps, bias_correction, inside=True)
+    return {"p": descend(p, d, lr), **new}
 
 
 def rmsprop_momentum_inside(
@@ -179,20 +216,25 @@ def rmsprop_momentum_inside(
     momentum: float,
     eps: float,
     weight_decay: float,
+    bias_correction: float,
+    lr_inside: float,
+    nesterov: float,
 ) -> Step:
     """RMSprop with momentum, and with epsilon inside the root.
 
     Graves: Generating Sequences With Recurrent Neural Networks. arXiv:1308.0850, 2013,
     equations 38 to 41.
 
-    The paper's is centered, and has the learning rate inside the buffer. g_t and v_t
+    The paper's is centered, and has the learning rate inside the buffer. g_t and vhat_t
     are as in rmsprop:
 
-    b_t = mu b_{t-1} + g_t / sqrt(v_t + epsilon)
-    theta_t = theta_{t-1} - eta b_t
+    d_t = g_t / sqrt(vhat_t + epsilon)
+
+    Momentum and step are as in rmsprop_momentum.
     """
     g = l2(p, g, weight_decay)
-    return _rmsprop(p, g, v, None, b, lr, alpha, momentum, eps, inside=True)
+    d, new = _direction(t, g, v, None, alpha, eps, bias_correction, inside=True)
+    return _move(p, d, b, lr, momentum, lr_inside, nesterov) | new
 
 
 def rmsprop_centered_inside(
@@ -206,6 +248,7 @@ def rmsprop_centered_inside(
     alpha: float,
     eps: float,
     weight_decay: float,
+    bias_correction: float,
 ) -> Step:
     """RMSprop by the variance, with epsilon inside the root.
 
@@ -217,7 +260,8 @@ def rmsprop_centered_inside(
     theta_t = theta_{t-1} - eta g_t / sqrt(s_t + epsilon)
     """
     g = l2(p, g, weight_decay)
-    return _rmsprop(p, g, v, gbar, None, lr, alpha, 0, eps, inside=True)
+    d, new = _direction(t, g, v, gbar, alpha, eps, bias_correction, inside=True)
+    return {"p": descend(p, d, lr), **new}
 
 
 def rmsprop_centered_momentum_inside(
@@ -233,6 +277,9 @@ def rmsprop_centered_momentum_inside(
     momentum: float,
     eps: float,
     weight_decay: float,
+    bias_correction: float,
+    lr_inside: float,
+    nesterov: float,
 ) -> Step:
     """RMSprop by the variance with momentum, and with epsilon inside the root.
 
@@ -242,8 +289,10 @@ def rmsprop_centered_momentum_inside(
     The paper has the learning rate inside the buffer. g_t and s_t are as in
     rmsprop_centered:
 
-    b_t = mu b_{t-1} + g_t / sqrt(s_t + epsilon)
-    theta_t = theta_{t-1} - eta b_t
+    d_t = g_t / sqrt(s_t + epsilon)
+
+    Momentum and step are as in rmsprop_momentum.
     """
     g = l2(p, g, weight_decay)
-    return _rmsprop(p, g, v, gbar, b, lr, alpha, momentum, eps, inside=True)
+    d, new = _direction(t, g, v, gbar, alpha, eps, bias_correction, inside=True)
+    return _move(p, d, b, lr, momentum, lr_inside, nesterov) | new

@@ -83,16 +83,18 @@ class AdaBelief(Optimizer):
 
     rules = ("adabelief", "adabelief_amsgrad")
 
-    lr: float = real(1e-3)
-    betas: tuple[float, float] = pair(0.9, 0.999, into=("beta1", "beta2"), below=1)
-    eps_acc: float = real(1e-16)
-    eps_out: float = real(1e-16, into="eps")
-    weight_decay: float = real(0.0)
-    weight_decouple: bool = flag(True, into="decoupled")
-    fixed_decay: bool = flag(False, into="fixed")
-    rectify: bool = flag(True, into="rectify")
-    degenerated_to_sgd: bool = flag(True, into="degenerated")
-    amsgrad: bool = flag(False)
+    lr: float = real(default=1e-3)
+    betas: tuple[float, float] = pair(
+        default=(0.9, 0.999), into=("beta1", "beta2"), below=1
+    )
+    eps_acc: float = real(default=1e-16)
+    eps_out: float = real(default=1e-16, into="eps")
+    weight_decay: float = real(default=0.0)
+    weight_decouple: bool = flag(default=True, into="decoupled")
+    fixed_decay: bool = flag(default=False, into="fixed")
+    rectify: bool = flag(default=True, into="rectify")
+    degenerated_to_sgd: bool = flag(default=True, into="degenerated")
+    amsgrad: bool = flag(default=False)
 
     @classmethod
     def check_together(cls, group: Mapping[str, Any]) -> None:

@@ -69,12 +69,12 @@ class Adagrad(Optimizer):
 
     rules = ("adagrad", "adagrad_inside")
 
-    lr: float = real(1e-2)
-    lr_decay: float = real(0.0)
-    weight_decay: float = real(0.0)
-    initial_accumulator_value: float = setting(0.0)
-    eps: float = real(1e-10)
-    eps_placement: str = choice("outside", "inside")
+    lr: float = real(default=1e-2)
+    lr_decay: float = real(default=0.0)
+    weight_decay: float = real(default=0.0)
+    initial_accumulator_value: float = setting(default=0.0)
+    eps: float = real(default=1e-10)
+    eps_placement: str = choice("inside", default="outside")
 
     @classmethod
     def rule(cls, group: Mapping[str, Any]) -> str:
@@ -139,7 +139,7 @@ class Adadelta(Optimizer):
 
     rules = ("adadelta",)
 
-    lr: float = real(1.0)
-    rho: float = real(0.9, below=1)
-    eps: float = real(1e-6)
-    weight_decay: float = real(0.0)
+    lr: float = real(default=1.0)
+    rho: float = real(default=0.9, below=1)
+    eps: float = real(default=1e-6)
+    weight_decay: float = real(default=0.0)

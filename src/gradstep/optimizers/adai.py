@@ -71,11 +71,13 @@ class Adai(Optimizer):
 
     rules = ("adai",)
 
-    lr: float = real(1.0)
-    betas: tuple[float, float] = pair(0.1, 0.99, into=("beta0", "beta2"), below=1)
-    eps: float = real(1e-3, below=1)
-    weight_decay: float = real(0.0)
-    decoupled_weight_decay: bool = flag(False, into="decoupled")
+    lr: float = real(default=1.0)
+    betas: tuple[float, float] = pair(
+        default=(0.1, 0.99), into=("beta0", "beta2"), below=1
+    )
+    eps: float = real(default=1e-3, below=1)
+    weight_decay: float = real(default=0.0)
+    decoupled_weight_decay: bool = flag(default=False, into="decoupled")
 
     @classmethod
     def initial(cls, group: Mapping[str, Any]) -> dict[str, float | None]:

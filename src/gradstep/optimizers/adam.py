@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from gradstep.hyper import flag, pair, real
+from gradstep.hyper import flag, forms, pair, real
 from gradstep.optimizer import Optimizer
 
 
@@ -32,8 +32,19 @@ class Adam(Optimizer):
     weight_decay : float, default 0
         L2 penalty :math:`\lambda` in the gradient, in [0, inf). See `AdamW` for decay
         of the parameter itself.
+    eps_root : float, default 0
+        Added under the root, to :math:`v_t / (1 - \beta_2^t)`, in [0, inf).
+    eps_hat : bool, default False
+        Add `eps` to :math:`\sqrt{v_t}`, before its bias is corrected: the
+        :math:`\hat\varepsilon` of the paper's section 2.
+    bias_correction : bool, default True
+        If False, :math:`m_t` and :math:`v_t` are used as they are.
     amsgrad : bool, default False
-        Use the largest :math:`v` so far under the root. Bias is corrected as in torch.
+        Use the largest :math:`v` so far under the root. For Reddi et al.'s own form
+        pass ``bias_correction=False, eps=0``.
+    like : {"torch", "optax"}
+        For `amsgrad`: correct the bias of the largest :math:`v_t`, or take the largest
+        :math:`v_t / (1 - \beta_2^t)`, which never shrinks.
     maximize : bool, default False
         Ascend: negate the gradient first.
 
@@ -66,11 +77,19 @@ class Adam(Optimizer):
 
     rules = ("adam", "adam_amsgrad")
 
-    lr: float = real(1e-3)
-    betas: tuple[float, float] = pair(0.9, 0.999, into=("beta1", "beta2"), below=1)
-    eps: float = real(1e-8)
-    weight_decay: float = real(0.0)
-    amsgrad: bool = flag(False)
+    lr: float = real(default=1e-3)
+    betas: tuple[float, float] = pair(
+        default=(0.9, 0.999), into=("beta1", "beta2"), below=1
+    )
+    eps: float = real(default=1e-8)
+    weight_decay: float = real(default=0.0)
+    eps_root: float = real(default=0.0)
+    eps_hat: bool = flag(default=False, into="eps_hat")
+    bias_correction: bool = flag(default=True, into="bias_correction")
+    amsgrad: bool = flag(default=False)
+    like: str = forms(
+        default="torch", torch={"max_corrected": 0.0}, optax={"max_corrected": 1.0}
+    )
 
     @classmethod
     def rule(cls, group: Mapping[str, Any]) -> str:
@@ -99,8 +118,21 @@ class AdamW(Adam):
     weight_decay : float, default 1e-2
         :math:`\lambda`, in [0, inf). As in torch it is multiplied by `lr`; the paper's
         own :math:`\lambda` is not.
+    fixed_decay : bool, default False
+        Shrink the parameter by :math:`1 - \lambda`, whatever `lr` is.
+    eps_root : float, default 0
+        Added under the root, to :math:`v_t / (1 - \beta_2^t)`, in [0, inf).
+    eps_hat : bool, default False
+        Add `eps` to :math:`\sqrt{v_t}`, before its bias is corrected: the
+        :math:`\hat\varepsilon` of the paper's section 2.
+    bias_correction : bool, default True
+        If False, :math:`m_t` and :math:`v_t` are used as they are.
     amsgrad : bool, default False
-        Use the largest :math:`v` so far under the root. Bias is corrected as in torch.
+        Use the largest :math:`v` so far under the root. For Reddi et al.'s own form
+        pass ``bias_correction=False, eps=0``.
+    like : {"torch", "optax"}
+        For `amsgrad`: correct the bias of the largest :math:`v_t`, or take the largest
+        :math:`v_t / (1 - \beta_2^t)`, which never shrinks.
     maximize : bool, default False
         Ascend: negate the gradient first.
 
@@ -132,14 +164,14 @@ class AdamW(Adam):
 
     rules = ("adamw", "adamw_amsgrad")
 
-    weight_decay: float = real(1e-2)
+    weight_decay: float = real(default=1e-2)
+    fixed_decay: bool = flag(default=False, into="fixed")
 
 
 class Adamax(Optimizer):
     r"""Adamax: Adam by the largest gradient of late instead of the mean square.
 
-    With the gradient :math:`g_t` (plus :math:`\lambda p_{t-1}` for `weight_decay`
-    :math:`\lambda`), :math:`m_0 = u_0 = 0` and elementwise operations,
+    With the gradient :math:`g_t`, :math:`m_0 = u_0 = 0` and elementwise operations,
 
     .. math::
         m_t &= \beta_1 m_{t-1} + (1 - \beta_1) g_t \\
@@ -155,9 +187,12 @@ class Adamax(Optimizer):
     betas : (float, float), default (0.9, 0.999)
         Decay rates :math:`\beta_1, \beta_2`, each in [0, 1).
     eps : float, default 1e-8
-        Added to the gradient's size, in [0, inf).
+        Added to the gradient's size, in [0, inf); none in the paper.
     weight_decay : float, default 0
-        L2 penalty :math:`\lambda` in the gradient, in [0, inf).
+        :math:`\lambda`, in [0, inf): an L2 penalty in the gradient,
+        :math:`g_t + \lambda p_{t-1}`.
+    decoupled_weight_decay : bool, default False
+        Shrink the parameter by :math:`1 - \eta \lambda` before the step instead.
     maximize : bool, default False
         Ascend: negate the gradient first.
 
@@ -188,7 +223,10 @@ class Adamax(Optimizer):
 
     rules = ("adamax",)
 
-    lr: float = real(2e-3)
-    betas: tuple[float, float] = pair(0.9, 0.999, into=("beta1", "beta2"), below=1)
-    eps: float = real(1e-8)
-    weight_decay: float = real(0.0)
+    lr: float = real(default=2e-3)
+    betas: tuple[float, float] = pair(
+        default=(0.9, 0.999), into=("beta1", "beta2"), below=1
+    )
+    eps: float = real(default=1e-8)
+    weight_decay: float = real(default=0.0)
+    decoupled_weight_decay: bool = flag(default=False, into="decoupled")

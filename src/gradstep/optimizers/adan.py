@@ -84,16 +84,16 @@ class Adan(Optimizer):
 
     rules = ("adan",)
 
-    lr: float = real(1e-3)
+    lr: float = real(default=1e-3)
     betas: tuple[float, float, float] = pair(
-        0.98, 0.92, 0.99, into=("beta1", "beta2", "beta3"), below=1
+        default=(0.98, 0.92, 0.99), into=("beta1", "beta2", "beta3"), below=1
     )
-    eps: float = real(1e-8)
-    weight_decay: float = real(0.0)
-    no_prox: bool = flag(False)
-    max_grad_norm: float = setting(0.0)
-    restart_radius: float = setting(0.0)
-    like: str = forms(official={"paper": 0.0}, paper={"paper": 1.0})
+    eps: float = real(default=1e-8)
+    weight_decay: float = real(default=0.0)
+    no_prox: bool = flag(default=False)
+    max_grad_norm: float = setting(default=0.0)
+    restart_radius: float = setting(default=0.0)
+    like: str = forms(default="official", official={"paper": 0.0}, paper={"paper": 1.0})
 
     @classmethod
     def numbers(cls, group: Mapping[str, Any]) -> dict[str, float]:

@@ -69,12 +69,14 @@ class EAdam(Optimizer):
 
     rules = ("eadam", "eadam_amsgrad")
 
-    lr: float = real(1e-3)
-    betas: tuple[float, float] = pair(0.9, 0.999, into=("beta1", "beta2"), below=1)
-    eps: float = real(1e-8)
-    weight_decay: float = real(0.0)
-    decoupled_weight_decay: bool = flag(False, into="decoupled")
-    amsgrad: bool = flag(False)
+    lr: float = real(default=1e-3)
+    betas: tuple[float, float] = pair(
+        default=(0.9, 0.999), into=("beta1", "beta2"), below=1
+    )
+    eps: float = real(default=1e-8)
+    weight_decay: float = real(default=0.0)
+    decoupled_weight_decay: bool = flag(default=False, into="decoupled")
+    amsgrad: bool = flag(default=False)
 
     @classmethod
     def rule(cls, group: Mapping[str, Any]) -> str:
@@ -149,14 +151,20 @@ class Padam(Optimizer):
         for power in ("half", "quarter", "eighth")
     )
 
-    lr: float = real(0.1)
-    betas: tuple[float, float] = pair(0.9, 0.999, into=("beta1", "beta2"), below=1)
-    eps: float = real(1e-8)
-    weight_decay: float = real(0.0)
-    decoupled_weight_decay: bool = flag(False, into="decoupled")
-    partial: float = choice(0.25, 0.125, 0.5)
-    amsgrad: bool = flag(True)
-    like: str = forms(official={"bias_correction": 1.0}, paper={"bias_correction": 0.0})
+    lr: float = real(default=0.1)
+    betas: tuple[float, float] = pair(
+        default=(0.9, 0.999), into=("beta1", "beta2"), below=1
+    )
+    eps: float = real(default=1e-8)
+    weight_decay: float = real(default=0.0)
+    decoupled_weight_decay: bool = flag(default=False, into="decoupled")
+    partial: float = choice(0.125, 0.5, default=0.25)
+    amsgrad: bool = flag(default=True)
+    like: str = forms(
+        default="official",
+        official={"bias_correction": 1.0},
+        paper={"bias_correction": 0.0},
+    )
 
     @classmethod
     def rule(cls, group: Mapping[str, Any]) -> str:

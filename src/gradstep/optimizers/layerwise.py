@@ -73,14 +73,16 @@ class LAMB(Optimizer):
 
     rules = ("lamb",)
 
-    lr: float = real(1e-3)
-    betas: tuple[float, float] = pair(0.9, 0.999, into=("beta1", "beta2"), below=1)
-    eps: float = real(1e-6)
-    weight_decay: float = real(0.01)
-    decoupled_weight_decay: bool = flag(True, into="decoupled")
-    bias_correction: bool = flag(True, into="bias_correction")
-    adapt: bool = flag(True, into="adapt")
-    max_grad_norm: float = setting(0.0)
+    lr: float = real(default=1e-3)
+    betas: tuple[float, float] = pair(
+        default=(0.9, 0.999), into=("beta1", "beta2"), below=1
+    )
+    eps: float = real(default=1e-6)
+    weight_decay: float = real(default=0.01)
+    decoupled_weight_decay: bool = flag(default=True, into="decoupled")
+    bias_correction: bool = flag(default=True, into="bias_correction")
+    adapt: bool = flag(default=True, into="adapt")
+    max_grad_norm: float = setting(default=0.0)
 
     @classmethod
     def clipping(cls, group: Mapping[str, Any]) -> tuple[float, float]:
@@ -154,14 +156,14 @@ class LARS(Optimizer):
 
     rules = ("lars",)
 
-    lr: float = real(0.1)
-    momentum: float = real(0.9, below=1)
-    weight_decay: float = real(0.0)
-    trust_coefficient: float = real(1e-3)
-    eps: float = real(0.0)
-    norm: str = choice("parts", "sum")
-    form: str = choice("velocity", "buffer")
-    adapt: bool = flag(True, into="adapt")
+    lr: float = real(default=0.1)
+    momentum: float = real(default=0.9, below=1)
+    weight_decay: float = real(default=0.0)
+    trust_coefficient: float = real(default=1e-3)
+    eps: float = real(default=0.0)
+    norm: str = choice("sum", default="parts")
+    form: str = choice("buffer", default="velocity")
+    adapt: bool = flag(default=True, into="adapt")
 
     @classmethod
     def numbers(cls, group: Mapping[str, Any]) -> dict[str, float]:

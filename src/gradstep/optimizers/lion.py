@@ -54,6 +54,8 @@ class Lion(Optimizer):
 
     rules = ("lion",)
 
-    lr: float = real(1e-4)
-    betas: tuple[float, float] = pair(0.9, 0.99, into=("beta1", "beta2"), below=1)
-    weight_decay: float = real(0.0)
+    lr: float = real(default=1e-4)
+    betas: tuple[float, float] = pair(
+        default=(0.9, 0.99), into=("beta1", "beta2"), below=1
+    )
+    weight_decay: float = real(default=0.0)

@@ -75,12 +75,14 @@ class MADGRAD(Optimizer):
     rules = ("madgrad", "madgrad_dual")
     switchable = False
 
-    lr: float = real(1e-2)
-    momentum: float = real(0.9, below=1)
-    weight_decay: float = real(0.0)
-    decouple_decay: bool = flag(False, into="decoupled")
-    eps: float = real(1e-6)
-    like: str = forms(official={"eps_in_lr": 1.0}, paper={"eps_in_lr": 0.0})
+    lr: float = real(default=1e-2)
+    momentum: float = real(default=0.9, below=1)
+    weight_decay: float = real(default=0.0)
+    decouple_decay: bool = flag(default=False, into="decoupled")
+    eps: float = real(default=1e-6)
+    like: str = forms(
+        default="official", official={"eps_in_lr": 1.0}, paper={"eps_in_lr": 0.0}
+    )
 
     @classmethod
     def rule(cls, group: Mapping[str, Any]) -> str:
@@ -152,11 +154,11 @@ class MirrorMADGRAD(Optimizer):
 
     rules = ("mirror_madgrad",)
 
-    lr: float = real(1e-2)
-    momentum: float = real(0.9, below=1)
-    weight_decay: float = real(0.0)
-    decouple_decay: bool = flag(False, into="decoupled")
-    eps: float = real(0.0)
+    lr: float = real(default=1e-2)
+    momentum: float = real(default=0.9, below=1)
+    weight_decay: float = real(default=0.0)
+    decouple_decay: bool = flag(default=False, into="decoupled")
+    eps: float = real(default=0.0)
 
     @classmethod
     def initial(cls, group: Mapping[str, Any]) -> dict[str, float | None]:

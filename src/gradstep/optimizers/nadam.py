@@ -71,13 +71,16 @@ class NAdam(Optimizer):
 
     rules = ("nadam",)
 
-    lr: float = real(2e-3)
-    betas: tuple[float, float] = pair(0.9, 0.999, into=("beta1", "beta2"), below=1)
-    eps: float = real(1e-8)
-    weight_decay: float = real(0.0)
-    decoupled_weight_decay: bool = flag(False, into="decoupled")
-    momentum_decay: float = real(4e-3)
+    lr: float = real(default=2e-3)
+    betas: tuple[float, float] = pair(
+        default=(0.9, 0.999), into=("beta1", "beta2"), below=1
+    )
+    eps: float = real(default=1e-8)
+    weight_decay: float = real(default=0.0)
+    decoupled_weight_decay: bool = flag(default=False, into="decoupled")
+    momentum_decay: float = real(default=4e-3)
     like: str = forms(
+        default="torch",
         torch={"warm": 0.5, "dozat": 0.0},
         paper={"warm": 0.5, "dozat": 1.0},
         optax={"warm": 0.0, "dozat": 0.0},
@@ -168,12 +171,15 @@ class RAdam(Optimizer):
 
     rules = ("radam",)
 
-    lr: float = real(1e-3)
-    betas: tuple[float, float] = pair(0.9, 0.999, into=("beta1", "beta2"), below=1)
-    eps: float = real(1e-8)
-    weight_decay: float = real(0.0)
-    decoupled_weight_decay: bool = flag(False, into="decoupled")
+    lr: float = real(default=1e-3)
+    betas: tuple[float, float] = pair(
+        default=(0.9, 0.999), into=("beta1", "beta2"), below=1
+    )
+    eps: float = real(default=1e-8)
+    weight_decay: float = real(default=0.0)
+    decoupled_weight_decay: bool = flag(default=False, into="decoupled")
     like: str = forms(
+        default="torch",
         torch=_rectified(threshold=5),
         paper=_rectified(threshold=4),
         official=_rectified(threshold=5, inclusive=True, momentum_below=False),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from gradstep.hyper import choice, flag, real
+from gradstep.hyper import choice, flag, real, setting
 from gradstep.optimizer import Optimizer
 
 
@@ -38,10 +38,19 @@ class RMSprop(Optimizer):
         L2 penalty :math:`\lambda` in the gradient, in [0, inf).
     momentum : float, default 0
         :math:`\mu`, in [0, inf); below 1 in practice.
+    nesterov : bool, default False
+        Step by :math:`d_t + \mu b_t` in the place of :math:`b_t`; needs `momentum`.
+    form : {"buffer", "velocity"}
+        ``"velocity"``, as by Graves: :math:`\eta` multiplies :math:`d_t` where it
+        enters :math:`b_t`, not :math:`b_t`.
     centered : bool, default False
         Divide by the root of the variance of gradients, not of their mean square.
     eps_placement : {"outside", "inside"}
         Whether `eps` is added to the root, as in torch, or under it, as by Graves.
+    bias_correction : bool, default False
+        Divide :math:`v_t` and :math:`\bar g_t` by :math:`1 - \alpha^t` first.
+    initial_accumulator_value : float, default 0
+        :math:`v_0`, in [0, inf); read when states begin.
     maximize : bool, default False
         Ascend: negate the gradient first.
 
@@ -80,13 +89,31 @@ class RMSprop(Optimizer):
         for inside in ("", "_inside")
     )
 
-    lr: float = real(1e-2)
-    alpha: float = real(0.99, below=1)
-    eps: float = real(1e-8)
-    weight_decay: float = real(0.0)
-    momentum: float = real(0.0)
-    centered: bool = flag(False)
-    eps_placement: str = choice("outside", "inside")
+    lr: float = real(default=1e-2)
+    alpha: float = real(default=0.99, below=1)
+    eps: float = real(default=1e-8)
+    weight_decay: float = real(default=0.0)
+    momentum: float = real(default=0.0)
+    nesterov: bool = flag(default=False, into="nesterov")
+    form: str = choice("velocity", default="buffer")
+    centered: bool = flag(default=False)
+    eps_placement: str = choice("inside", default="outside")
+    bias_correction: bool = flag(default=False, into="bias_correction")
+    initial_accumulator_value: float = setting(default=0.0)
+
+    @classmethod
+    def check_together(cls, group: Mapping[str, Any]) -> None:
+        if group["nesterov"] and not group["momentum"] > 0:
+            raise ValueError("RMSprop: nesterov needs momentum > 0, got 0.0")
+
+    @classmethod
+    def initial(cls, group: Mapping[str, Any]) -> dict[str, float | None]:
+        return {"v": group["initial_accumulator_value"]}
+
+    @classmethod
+    def numbers(cls, group: Mapping[str, Any]) -> dict[str, float]:
+        velocity = float(group["form"] == "velocity")
+        return {**super().numbers(group), "lr_inside": velocity}
 
     @classmethod
     def rule(cls, group: Mapping[str, Any]) -> str:

@@ -70,10 +70,12 @@ class Rprop(Optimizer):
     rules = ("rprop", "rprop_minus", "rprop_plus")
     switchable = False
 
-    lr: float = setting(1e-2)
-    etas: tuple[float, float] = pair(0.5, 1.2, into=("eta_minus", "eta_plus"))
-    step_sizes: tuple[float, float] = pair(1e-6, 50.0, into=("step_min", "step_max"))
-    variant: str = choice("irprop-", "rprop-", "rprop+")
+    lr: float = setting(default=1e-2)
+    etas: tuple[float, float] = pair(default=(0.5, 1.2), into=("eta_minus", "eta_plus"))
+    step_sizes: tuple[float, float] = pair(
+        default=(1e-6, 50.0), into=("step_min", "step_max")
+    )
+    variant: str = choice("rprop-", "rprop+", default="irprop-")
 
     @classmethod
     def check_together(cls, group: Mapping[str, Any]) -> None:

@@ -190,13 +190,13 @@ class ScheduleFreeSGD(Interpolating):
 
     rules = ("schedulefree_sgd",)
 
-    lr: float = real(1.0)
-    momentum: float = real(0.9, below=1)
-    weight_decay: float = real(0.0)
-    decay_at: str = choice("y", "z")
-    warmup_steps: int = whole(0)
-    r: float = real(0.0)
-    weight_lr_power: float = real(2.0)
+    lr: float = real(default=1.0)
+    momentum: float = real(default=0.9, below=1)
+    weight_decay: float = real(default=0.0)
+    decay_at: str = choice("z", default="y")
+    warmup_steps: int = whole(default=0)
+    r: float = real(default=0.0)
+    weight_lr_power: float = real(default=2.0)
 
     @classmethod
     def beta(cls, group: Mapping[str, Any]) -> float:
@@ -272,16 +272,20 @@ class ScheduleFreeAdamW(Interpolating):
     rules = ("schedulefree_adamw", "schedulefree_adamw_inner")
     switchable = False
 
-    lr: float = real(2.5e-3)
-    betas: tuple[float, float] = pair(0.9, 0.999, into=("beta1", "beta2"), below=1)
-    eps: float = real(1e-8)
-    weight_decay: float = real(0.0)
-    decay_at: str = choice("y", "z")
-    warmup_steps: int = whole(0)
-    r: float = real(0.0)
-    weight_lr_power: float = real(2.0)
-    inner_momentum: float = real(0.0, below=1)
-    like: str = forms(official={"eps_hat": 0.0}, first={"eps_hat": 1.0})
+    lr: float = real(default=2.5e-3)
+    betas: tuple[float, float] = pair(
+        default=(0.9, 0.999), into=("beta1", "beta2"), below=1
+    )
+    eps: float = real(default=1e-8)
+    weight_decay: float = real(default=0.0)
+    decay_at: str = choice("z", default="y")
+    warmup_steps: int = whole(default=0)
+    r: float = real(default=0.0)
+    weight_lr_power: float = real(default=2.0)
+    inner_momentum: float = real(default=0.0, below=1)
+    like: str = forms(
+        default="official", official={"eps_hat": 0.0}, first={"eps_hat": 1.0}
+    )
 
     @classmethod
     def rule(cls, group: Mapping[str, Any]) -> str:
@@ -351,11 +355,13 @@ class ScheduleFreeRAdam(Interpolating):
 
     rules = ("schedulefree_radam",)
 
-    lr: float = real(2.5e-3)
-    betas: tuple[float, float] = pair(0.9, 0.999, into=("beta1", "beta2"), below=1)
-    eps: float = real(1e-8)
-    weight_decay: float = real(0.0)
-    decay_at: str = choice("y", "z")
-    r: float = real(0.0)
-    weight_lr_power: float = real(2.0)
-    silent_sgd_phase: bool = flag(True, into="silent")
+    lr: float = real(default=2.5e-3)
+    betas: tuple[float, float] = pair(
+        default=(0.9, 0.999), into=("beta1", "beta2"), below=1
+    )
+    eps: float = real(default=1e-8)
+    weight_decay: float = real(default=0.0)
+    decay_at: str = choice("z", default="y")
+    r: float = real(default=0.0)
+    weight_lr_power: float = real(default=2.0)
+    silent_sgd_phase: bool = flag(default=True, into="silent")

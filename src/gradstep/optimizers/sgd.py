@@ -41,8 +41,12 @@ class SGD(Optimizer):
     dampening : float, default 0
         :math:`\tau`, any finite number; only with ``form="buffer"``, without
         `nesterov`.
+    dampen_first : bool, default False
+        :math:`b_1 = (1 - \tau) g_1` instead.
     weight_decay : float, default 0
         L2 penalty :math:`\lambda` in the gradient, in [0, inf).
+    decoupled_weight_decay : bool, default False
+        Shrink the parameter by :math:`1 - \eta \lambda` before the step instead (SGDW).
     nesterov : bool, default False
         Needs `momentum` > 0. With ``form="velocity"``, pass `step` the gradient at
         `lookahead`.
@@ -85,12 +89,14 @@ class SGD(Optimizer):
 
     rules = ("sgd", "sgd_momentum", "sgd_nesterov", "sgd_velocity")
 
-    lr: float = real(1e-3)
-    momentum: float = real(0.0)
-    dampening: float = real(0.0, low=-math.inf)
-    weight_decay: float = real(0.0)
-    nesterov: bool = flag(False)
-    form: str = choice("buffer", "velocity")
+    lr: float = real(default=1e-3)
+    momentum: float = real(default=0.0)
+    dampening: float = real(default=0.0, low=-math.inf)
+    dampen_first: bool = flag(default=False, into="dampen_first")
+    weight_decay: float = real(default=0.0)
+    decoupled_weight_decay: bool = flag(default=False, into="decoupled")
+    nesterov: bool = flag(default=False)
+    form: str = choice("velocity", default="buffer")
 
     @classmethod
     def check_together(cls, group: Mapping[str, Any]) -> None:

@@ -2,11 +2,12 @@
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradstep.declared import hyper_names
+from gradstep.assembly import Assembled
+from gradstep.declared import hyper_names, positional
 from gradstep.hyper import flag, real, setting
 from gradstep.optimizer import Optimizer
 from gradstep.optimizers.schedulefree import Averaging
@@ -17,12 +18,13 @@ class Wrapper(Optimizer):
     """Base of optimizers that leave the step itself to another one, their `base`."""
 
     wraps = True
-    base: Optimizer
+    if TYPE_CHECKING:
+        base: Any = positional(kw_only=False)
 
     def __init__(
         self, params: Params, base: Callable[[Any], Optimizer], **options: Any
     ) -> None:
-        super().__init__(params, **options)
+        Assembled.__init__(self, params, **options)
         arrays = self._base_arrays()
         given = self._rebuilt(arrays)
         if not self._bare:
@@ -66,11 +68,13 @@ class Wrapper(Optimizer):
             raise
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "base": self.base}
+        base = (type(self.base), dict(self.base.defaults))
+        return {**super().__getstate__(), "base": base}
 
     def __setstate__(self, saved: dict[str, Any]) -> None:
-        base = functools.partial(type(saved["base"]), **saved["base"].defaults)
-        type(self).__init__(self, saved["params"], base, **saved["defaults"])
+        kind, defaults = saved["base"]
+        base = functools.partial(kind, **defaults)
+        Wrapper.__init__(self, saved["params"], base, **saved["defaults"])
         self.load_state_dict(saved["state_dict"])
 
 
@@ -137,10 +141,10 @@ class ScheduleFree(Wrapper, Averaging):
 
     rules = ("schedulefree_average",)
 
-    momentum: float = real(0.9, below=1)
-    weight_decay_at_y: float = setting(0.0)
-    r: float = real(0.0)
-    weight_lr_power: float = real(2.0)
+    momentum: float = real(default=0.9, below=1)
+    weight_decay_at_y: float = setting(default=0.0)
+    r: float = real(default=0.0)
+    weight_lr_power: float = real(default=2.0)
 
     @classmethod
     def initial(cls, group: Mapping[str, Any]) -> dict[str, float | None]:
@@ -244,8 +248,8 @@ class SAM(Wrapper):
     # For each array, whether it stands at the worst point.
     _climbed: tuple[bool, ...] | None = None
 
-    rho: float = real(0.05)
-    adaptive: bool = flag(False)
+    rho: float = real(default=0.05)
+    adaptive: bool = flag(default=False)
 
     @classmethod
     def rule(cls, group: Mapping[str, Any]) -> str:

@@ -1,0 +1,297 @@
+"""How an optimizer's groups, states and engine are put together."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradstep import _core, checks
+from gradstep.declared import Declared, positional
+from gradstep.hyper import flag
+from gradstep.state import own_keys
+from gradstep.structure import Bundle, Params, as_groups, bundle, check_group
+
+# The words by which C calls the types of parameters.
+DTYPE_WORDS = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
+
+
+def find_kernel(name: str, rule: str, array: Any) -> _core.Kernel:
+    """Return a rule's kernel for an array, which messages call `name`."""
+    if array.dtype not in DTYPE_WORDS:
+        known = ", ".join(map(str, DTYPE_WORDS))
+        numbers = array.dtype.kind in "biuf"
+        remedy = "a.astype('float64')" if numbers else "real numbers"
+        raise TypeError(
+            f"{name} has dtype {array.dtype}, expected one of {known}; pass {remedy}"
+        )
+    return _core.find(rule, DTYPE_WORDS[array.dtype])
+
+
+def new_state(param: Any, value: float | None) -> Any:
+    """Return a state of one array that begins with a value, or as the array if None."""
+    state = _core.allocate((), param.dtype, True, param)
+    if value is None:
+        np.copyto(state, param)
+    elif value:
+        state.fill(value)
+    return state
+
+
+class _Parts:
+    """What an optimizer consists of, apart so that type checkers see no options."""
+
+    _owner: str
+    _defaults: dict[str, Any]
+    _bare: bool  # no groups were passed
+    _groups: list[dict[str, Any]]
+    _bundles: list[Bundle]
+    # For each array, its name in messages and its states; for each group, its rule.
+    _arrays: tuple[Any, ...]
+    _suffixes: list[str]
+    _states: list[dict[str, Any]]
+    _bound: list[str | None]
+    _engine: _core.Engine
+
+
+class Assembled(_Parts, Declared):
+    """Parameters in groups, their options, their states, and the engine over them."""
+
+    if TYPE_CHECKING:
+        params: Params = positional(kw_only=False)
+    maximize: bool = flag(default=False)
+
+    def __init__(self, params: Params, **options: Any) -> None:
+        owner = type(self).__name__
+        if not self.rules:
+            raise TypeError(f"{owner} names no rules; use a subclass that does")
+        given, bare = as_groups(owner, params)
+        # At once, past __setattr__: small fits make many optimizers.
+        vars(self).update(
+            _owner=owner,
+            _defaults=self.checked(options),
+            _bare=bare,
+            _groups=[],
+            _bundles=[],
+        )
+        for group in given:
+            self._append(group)
+        count = sum(len(found.arrays) for found in self._bundles)
+        if not count:
+            raise ValueError(f"{owner}: params is empty; pass at least one array")
+        self._assemble([{}] * count, [])
+
+    # -- groups
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """The groups: dicts of options, read at every step, and ``"params"``."""
+        return self._groups
+
+    def add_param_group(self, group: Mapping[str, Any]) -> None:
+        """Add arrays with options of their own.
+
+        From then on gradients are a list with one entry for each group.
+
+        Parameters
+        ----------
+        group : mapping
+            ``"params"``, and any options that differ from the constructor's.
+        """
+        check_group(f"{self._owner}.add_param_group: group", group)
+        with self._engine:
+            self._engine.settle()
+            taken, n = self._taken(), len(self._groups)
+            before = dict(vars(self))
+            try:
+                self._append(group)
+                self._bare = False
+                more = len(self._bundles[-1].arrays)
+                self._assemble([*self._states, *[{}] * more], taken)
+            except BaseException:
+                del self._groups[n:], self._bundles[n:]
+                vars(self).update(before)
+                raise
+
+    def _append(self, group: Mapping[str, Any]) -> None:
+        found = bundle(self._owner, group["params"])
+        if len(group) == 1:
+            entry = {**self._defaults, "params": found.arrays}
+        else:
+            given = own_keys({**self._defaults, **group})
+            notes = {k: v for k, v in group.items() if k not in given}
+            entry = {**notes, **self.checked(given), "params": found.arrays}
+        if found.names is not None:
+            entry["param_names"] = tuple(found.names)
+        self._groups.append(entry)
+        self._bundles.append(found)
+
+    # -- arrays, kernels and states
+
+    def _indices(self, j: int) -> range:
+        """Where the arrays of group j are among all."""
+        first = sum(len(found.arrays) for found in self._bundles[:j])
+        return range(first, first + len(self._bundles[j].arrays))
+
+    def _taken(self) -> list[dict[str, Any]]:
+        """Return, for each array, the count of its steps and its rule's scalars."""
+        engine = self._engine
+        return [
+            {"step": engine.get_t(i), **engine.get_scalars(i)}
+            for i in range(len(self._states))
+        ]
+
+    def _restore(self, i: int, step: int, **scalars: float) -> None:
+        self._engine.set_t(i, step)
+        self._engine.set_scalars(i, scalars)
+
+    def _assemble(
+        self, states: list[dict[str, Any]], taken: list[dict[str, Any]]
+    ) -> None:
+        """Make the engine that carries out `step`, from the states so far."""
+        suffixes = [
+            ("" if self._bare else f"[{j}]") + suffix
+            for j, found in enumerate(self._bundles)
+            for suffix in found.suffixes()
+        ]
+        group_of = [j for j, found in enumerate(self._bundles) for _ in found.arrays]
+        arrays = tuple([a for found in self._bundles for a in found.arrays])
+        whole = self._bundles[0] if self._bare else None
+        engine = _core.Engine(
+            self._owner,
+            arrays,
+            tuple(suffixes),
+            tuple(group_of),
+            len(self._bundles),
+            names=whole.names if whole else None,
+            single=whole.single if whole else False,
+        )
+        vars(self).update(
+            _arrays=arrays,
+            _suffixes=suffixes,
+            _states=states,
+            _bound=[None] * len(self._bundles),
+            _engine=engine,
+        )
+        for j, group in enumerate(self._groups):
+            options = {name: group[name] for name in self.options}
+            self._commit(j, options, self._prepared(j, options))
+        for i, progress in enumerate(taken):
+            self._restore(i, **progress)
+        fields = ("params", *self.options)
+        self._engine.watch(self._groups, fields, self._group_changed)
+        self._engine.bound()
+
+    def _kernel(self, rule: str, i: int) -> _core.Kernel:
+        name = f"{self._owner}: params{self._suffixes[i]}"
+        return find_kernel(name, rule, self._arrays[i])
+
+    def _group_changed(self, j: int) -> None:
+        """Take over the options of group j, which someone has changed."""
+        group = self._groups[j]
+        if group.get("params") is not self._bundles[j].arrays:
+            raise ValueError(
+                f"{self._owner}: param_groups[{j}]['params'] was replaced; build a new "
+                "optimizer, or use add_param_group"
+            )
+        for name in self.options:
+            if name not in group:
+                raise KeyError(f"{self._owner}: param_groups[{j}] has lost {name!r}")
+        options = self.checked(own_keys(group))
+        self._commit(j, options, self._prepared(j, options))
+
+    def _prepared(self, j: int, options: Mapping[str, Any]) -> dict[int, Any]:
+        """Return kernel and states of each array of group j, if its rule changes.
+
+        States that an array has under the same name go on; others start anew.
+        """
+        rule, first, found = self.rule(options), self.initial(options), {}
+        if not self.switchable and self._bound[j] not in (None, rule):
+            self._check_unmoved(j, rule)
+        for i in self._indices(j) if rule != self._bound[j] else ():
+            kernel, old = self._kernel(rule, i), self._states[i]
+            found[i] = (
+                kernel,
+                {
+                    name: old[name]
+                    if name in old
+                    else new_state(self._arrays[i], first.get(name, 0.0))
+                    for name in kernel.state
+                },
+            )
+        return found
+
+    def _check_unmoved(self, j: int, rule: str) -> None:
+        if any(self._engine.get_t(i) for i in self._indices(j)):
+            raise ValueError(
+                f"{self._owner}: options that lead from the rule {self._bound[j]} to "
+                f"{rule} cannot change after a step; build a new optimizer"
+            )
+
+    def _commit(
+        self, j: int, options: dict[str, Any], prepared: dict[int, Any]
+    ) -> None:
+        """Step group j by these options, kernels and states from now on."""
+        for i, (kernel, states) in prepared.items():
+            # Momentum that is switched on late begins as it would have at first.
+            if states and not set(self._states[i]) & set(states):
+                self._engine.set_t(i, 0)
+            self._states[i] = states
+            self._engine.bind(i, kernel, tuple(states.values()))
+        if prepared and self._bound[j] is not None:
+            self._engine.bound()
+        self._bound[j] = self.rule(options)
+        self._groups[j].update(options)
+        self._engine.set_group(j, *self.group_numbers(options))
+
+    def _entries(self, method: str, grads: Any) -> list[Any]:
+        """Return one gradient, or None, for each array."""
+        return self._flat(f"{self._owner}.{method}: grads", grads)
+
+    def _flat(self, where: str, given: Any) -> list[Any]:
+        """Return entries in the structure of the parameters in the order of arrays."""
+        if self._bare:
+            return list(self._bundles[0].flatten(where, given))
+        entries = checks.ordered(where, None, len(self._bundles), given, hint="")
+        return [
+            a
+            for j, found in enumerate(self._bundles)
+            for a in found.flatten(f"{where}[{j}]", entries[j])
+        ]
+
+    # -- what is computed beside steps
+
+    def _engine_over(
+        self, arrays: tuple[Any, ...], rule: str, reads: tuple[str, ...], hypers: Any
+    ) -> _core.Engine:
+        """Make an engine that writes to arrays, one for each of ours, by another rule.
+
+        It reads our states of these names; hypers are those of each group, if any.
+        """
+        group_of = tuple(j for j in range(len(self._groups)) for _ in self._indices(j))
+        engine = _core.Engine(
+            self._owner, arrays, ("",) * len(arrays), group_of, len(self._groups)
+        )
+        for i, states in enumerate(self._states):
+            kernel = self._kernel(rule, i)
+            engine.bind(i, kernel, tuple(states[name] for name in reads))
+        for j, hyper in enumerate(hypers):
+            engine.set_group(j, hyper, 1.0)
+        engine.bound()
+        return engine
+
+    def _out(self, where: str, out: Any) -> tuple[Any, ...]:
+        """Return arrays like the parameters: new ones, or those of `out`, checked."""
+        if out is None:
+            return tuple(np.empty_like(p, subok=False) for p in self._arrays)
+        found = tuple(self._flat(where, out))
+        for a, p, suffix in zip(found, self._arrays, self._suffixes, strict=True):
+            checks.output(f"{where}{suffix}", a, p)
+        return found
+
+    def _rebuilt(self, arrays: tuple[Any, ...]) -> Any:
+        """Return arrays in the structure of the parameters; for groups, a list."""
+        found = [
+            ours.rebuilt([arrays[i] for i in self._indices(j)])
+            for j, ours in enumerate(self._bundles)
+        ]
+        return found[0] if self._bare else found

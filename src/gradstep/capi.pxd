@@ -1,0 +1,52 @@
+# Steps from Cython code, without Python and without the GIL: see include/gradstep.h.
+from libc.stdint cimport int64_t
+
+
+cdef extern from "gradstep.h" nogil:
+    enum:
+        GRADSTEP_API
+
+    ctypedef const char *gs_text "const char *"
+
+    ctypedef struct gs_kernel:
+        const gs_text *hyper
+        const gs_text *state
+        const gs_text *scalar
+
+    ctypedef struct gs_segment:
+        const gs_kernel *kernel
+        void *p
+        const void *g
+        void **state
+        size_t n
+
+    ctypedef struct gs_tensor:
+        gs_segment segment
+        size_t group
+        int64_t t
+        double *scalar
+        const gs_kernel *norm
+        bint moving
+
+    ctypedef struct gs_group:
+        double *hyper
+        double grad_scale
+        double clip_norm
+        double clip_eps
+
+    ctypedef struct gs_plan:
+        gs_tensor *tensor
+        size_t tensors
+        gs_group *group
+        size_t groups
+
+    ctypedef struct gradstep_api:
+        int version
+        const gs_kernel *(*find)(const char *rule, const char *dtype) noexcept nogil
+        bint (*plan_init)(gs_plan *plan, size_t tensors, size_t groups) noexcept nogil
+        bint (*plan_reserve)(gs_plan *plan) noexcept nogil
+        void (*plan_step)(gs_plan *plan) noexcept nogil
+        void (*plan_free)(gs_plan *plan) noexcept nogil
+
+cdef extern from "gradstep.h":
+    const gradstep_api *gradstep_import() except NULL
