@@ -5,6 +5,7 @@ returns a call without arguments, which takes one step of its own copies. It rai
 LookupError where it lacks the rule.
 """
 
+import contextlib
 import functools
 import importlib
 import inspect
@@ -115,7 +116,8 @@ def step_package(
     """Step tensors by a package of torch optimizers."""
     kind, options = PACKAGES[package][rule]
     make = getattr(importlib.import_module(package), kind)
-    made: Any = make(tensors(params, grads), **options, **flags)
+    with contextlib.redirect_stdout(None):  # AdaBelief tells of its options
+        made: Any = make(tensors(params, grads), **options, **flags)
     if hasattr(made, "train"):  # schedule-free optimizers refuse to step before
         made.train()
     step: Step = made.step
@@ -127,10 +129,40 @@ PEERS: dict[str, functools.partial[Step]] = {
     "torch foreach": functools.partial(step_torch, foreach=True),
     "torch for-loop": functools.partial(step_torch, foreach=False, fused=False),
     "DeepSpeed": functools.partial(step_deepspeed, bias_correction=True),
+    "adabelief_pytorch": functools.partial(step_package, package="adabelief_pytorch"),
+    "madgrad": functools.partial(step_package, package="madgrad"),
+    "schedulefree": functools.partial(step_package, package="schedulefree"),
+    "schedulefree for-loop": functools.partial(
+        step_package, package="schedulefree", foreach=False
+    ),
+    "pytorch_optimizer": functools.partial(
+        step_package, package="pytorch_optimizer", foreach=True
+    ),
+    "pytorch_optimizer for-loop": functools.partial(
+        step_package, package="pytorch_optimizer", foreach=False
+    ),
 }
-# Peers of some rules only: those of PACKAGES.
-FOREACH = {
-    "adabelief_pytorch": {},
-    "madgrad": {},
-    "schedulefree": {"schedulefree": True},
-}
+
+
+def candidates(rule: str) -> dict[str, functools.partial[Step]]:
+    """Return the peers of a rule: those of torch and DeepSpeed, and what packages."""
+    return {
+        name: make
+        for name, make in PEERS.items()
+        if make.func is not step_package or rule in PACKAGES[make.keywords["package"]]
+    }
+
+
+def present(rule: str, dtype: DType) -> tuple[list[str], dict[str, str]]:
+    """Return the peers that can take this step; of all of them, flags or why not."""
+    found: list[str] = []
+    facts: dict[str, str] = {}
+    one = [np.ones(1, dtype)]
+    for name, make in candidates(rule).items():
+        try:
+            make(rule, one, one)()
+            found.append(name)
+            facts[name] = ", ".join(f"{k}={v}" for k, v in make.keywords.items())
+        except (ImportError, AttributeError, LookupError, RuntimeError) as e:
+            facts[name] = f"ABSENT: {type(e).__name__}: {str(e).splitlines()[0]}"
+    return found, facts

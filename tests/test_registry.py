@@ -79,6 +79,22 @@ def test_classes_are_exported_and_documented(name: str) -> None:
         assert re.search(rf"^{option} : ", parameters, re.M), option
 
 
+# Bytes of a float32 element in the two passes of rules with sums.
+PASSES = {"lamb": (24, 16), "lars": (8, 20), "adai": (12, 36)}
+
+
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
+def test_the_notes_say_how_many_bytes_a_step_moves(name: str) -> None:
+    notes = (inspect.getdoc(OPTIMIZERS[name]) or "").split("\nNotes\n")[1]
+    said = {int(n) for n in re.findall(r"\b\d+\b", notes.split("\nReferences\n")[0])}
+    for kernel in kernels():
+        if kernel.rule in OPTIMIZERS[name].rules and kernel.dtype == "f32":
+            states = len(kernel.state)
+            moved = 12 + 8 * states - 4 * ("x0" in kernel.state)
+            assert {4 * states, *PASSES.get(kernel.rule, (moved,))} <= said, kernel
+            assert set(re.findall(r"`(\w+)`", notes)) >= set(kernel.state)
+
+
 @pytest.mark.parametrize("name", sorted(OPTIMIZERS))
 def test_the_signature_is_keyword_only_with_defaults(name: str) -> None:
     first, *rest = inspect.signature(OPTIMIZERS[name]).parameters.values()

@@ -1,5 +1,8 @@
 """What single rules promise beyond their formula."""
 
+import math
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -65,3 +68,134 @@ def test_rmsprop_keeps_its_mean_square_when_momentum_comes_late() -> None:
     assert state["step"] == 5
     assert state["v"].tolist() == (0.99 * v + (1 - 0.99)).tolist()
     assert (state["b"] > 0).all()
+
+
+def test_adan_forgets_at_a_restart() -> None:
+    w = np.array([3.0, -2.0])
+    opt = gs.Adan(w, lr=0.1)
+    for k in range(4):
+        opt.step(w + k)
+    opt.restart()
+    fresh = w.copy()
+    other = gs.Adan(fresh, lr=0.1)
+    for k in range(4):
+        opt.step(w - k)
+        other.step(fresh - k)
+    assert w.tobytes() == fresh.tobytes()
+    assert opt.state[0]["step"] == 4
+
+
+@pytest.mark.parametrize("like", ["paper", "official"])
+def test_adan_restarts_when_the_papers_condition_holds(like: str) -> None:
+    """Per group: k sum of sqrt(n) (p' - p)^2 > R^2, found by hand beside it."""
+    rng = np.random.default_rng(0)
+    groups = [
+        [rng.standard_normal(3), rng.standard_normal(2)],
+        [rng.standard_normal(4)],
+    ]
+    radii = (0.3, 0.0)
+    opt = gs.Adan(
+        [{"params": p, "restart_radius": r} for p, r in zip(groups, radii)],
+        lr=0.1,
+        like=like,
+    )
+    path, t, restarts = 0.0, 0, 0
+    for k in range(30):
+        before = [p.copy() for p in groups[0]]
+        opt.step([[np.sin(p + k) for p in group] for group in groups])
+        t += 1
+        restarted = opt.state[0]["step"] == 0
+        if not restarted:
+            n = [s["n"] for s in opt.state[:2]]
+            moved = zip(n, before, groups[0])
+            path += sum((np.sqrt(a) * (q - p) ** 2).sum() for a, p, q in moved)
+            assert t * path <= 0.3**2
+            assert math.isclose(sum(s["path"] for s in opt.state[:2]), path)
+        else:
+            assert all((s["n"] == 0).all() for s in opt.state[:2])
+            path, t, restarts = 0.0, 0, restarts + 1
+    assert 2 <= restarts < 20
+    assert opt.state[2]["step"] == 30
+
+
+def test_adans_path_survives_a_checkpoint() -> None:
+    def fit(stop: int | None) -> tuple[np.ndarray, int]:
+        w, restarts = np.array([3.0, -2.0]), 0
+        opt = gs.Adan(w, lr=0.1, restart_radius=0.3)
+        for k in range(30):
+            if k == stop:
+                saved, opt = opt.state_dict(), gs.Adan(w, restart_radius=0.3)
+                opt.load_state_dict(saved)
+            opt.step(np.sin(w + k))
+            restarts += opt.state[0]["step"] == 0
+        return w, restarts
+
+    (whole, n), (cut, m) = fit(None), fit(7)
+    assert whole.tobytes() == cut.tobytes()
+    assert n == m > 0
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_madgrad_at_the_edges(momentum: float) -> None:
+    for eps in (0.0, 1e-6):
+        w = np.array([1.0, 2.0])
+        opt = gs.MADGRAD(w, lr=0.1, momentum=momentum, eps=eps)
+        opt.step(np.array([0.0, 1.0]))
+        assert w[0] == 1  # 0/0 is 0
+        assert 0 < w[1] < 2
+    w = np.array([1.0, 2.0])
+    opt = gs.MADGRAD(w, lr=0.0, momentum=momentum, weight_decay=0.3)
+    for _ in range(3):
+        opt.step(np.array([5.0, -1.0]))
+    np.testing.assert_allclose(w, [1, 2], rtol=1e-15)
+
+
+def test_a_rule_that_cannot_be_changed_after_a_step_is_not() -> None:
+    cases: list[tuple[Any, dict[str, Any]]] = [
+        (gs.MADGRAD, {"momentum": 0.0}),
+        (gs.Rprop, {"variant": "rprop+"}),
+        (gs.ScheduleFreeAdamW, {"inner_momentum": 0.5}),
+    ]
+    for cls, change in cases:
+        w = np.ones(3)
+        opt = cls(w)
+        opt.param_groups[0].update(change)
+        opt.step(np.ones(3))  # before the first step it may
+        before = w.tobytes()
+        original = {k: cls.options[k].default for k in change}
+        opt.param_groups[0].update(original)
+        with pytest.raises(ValueError, match="cannot change after a step"):
+            opt.step(np.ones(3))
+        assert w.tobytes() == before
+
+
+def test_rprops_bounds_are_in_order() -> None:
+    for bad, words in {
+        "etas": ((0.5, 0.9), "below and one above 1"),
+        "step_sizes": ((2.0, 1.0), r"\(least, most\)"),
+    }.items():
+        with pytest.raises(ValueError, match=f"Rprop: {bad} must be .*{words[1]}"):
+            gs.Rprop(np.ones(2), **{bad: words[0]})
+
+
+def test_radam_of_the_authors_waits_without_decay() -> None:
+    w, v = np.ones(3), np.ones(3)
+    options = {"lr": 0.1, "weight_decay": 0.5, "decoupled_weight_decay": True}
+    waiting = gs.RAdam(w, like="official", **options)
+    stepping = gs.RAdam(v, like="torch", **options)
+    for _ in range(5):  # rho is 4.996 at step 5
+        waiting.step(np.ones(3))
+        stepping.step(np.ones(3))
+    assert (w == 1).all()
+    assert (v < 1).all()
+    waiting.step(np.ones(3))
+    assert (w < 1).all()
+
+
+def test_nadams_schedule_cools_down_for_ever() -> None:
+    w = np.ones(2)
+    opt = gs.NAdam(w, momentum_decay=1e6)
+    for _ in range(3):
+        opt.step(np.ones(2))
+    assert np.isfinite(w).all()
+    assert opt.state[0]["mu_product"] == pytest.approx(0.9**3, rel=1e-15)

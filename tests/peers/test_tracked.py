@@ -29,7 +29,8 @@ def draw_states(
     if "product" in arrays:
         arrays["product"] = rng.random(SIZE) * 0.9
     if "gbar" in arrays:  # a mean, whose square is at most the mean square
-        arrays["v"] = arrays["v"] + left * arrays["gbar"] ** 2
+        # By so much that the difference is not for the most part rounding errors.
+        arrays["v"] = arrays["v"] + left * arrays["gbar"] ** 2 + 0.1
         arrays["gbar"] = left * arrays["gbar"]
     return {name: x.astype(dtype) for name, x in arrays.items()}
 

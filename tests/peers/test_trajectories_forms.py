@@ -50,7 +50,8 @@ def begun(optimizer: Any, **states: float) -> Any:
         for group in built.param_groups:
             for p in group["params"]:
                 built.state[p] = {k: torch.full_like(p, x) for k, x in states.items()}
-                built.state[p]["step"] = torch.zeros(())
+                if optimizer is not torch.optim.SGD:
+                    built.state[p]["step"] = torch.zeros(())
         return built
 
     return make
@@ -106,10 +107,10 @@ def test_velocity_is_a_buffer_of_gradients_times_their_rates() -> None:
 
 def test_torchs_nesterov_stands_where_ours_looks_ahead() -> None:
     """With the rates in the gradients, as above; the penalty is on p, not there."""
-    options = numbers("lr weight_decay momentum")
+    options = numbers("lr weight_decay momentum", {"nesterov": True})
     pair = Pair(
-        made(gs.SGD, options, form="velocity", nesterov=True),
-        made(begun(torch.optim.SGD, momentum_buffer=0.0), options, nesterov=True),
+        made(gs.SGD, options, form="velocity"),
+        made(begun(torch.optim.SGD, momentum_buffer=0.0), options),
     )
     for pair.t in range(1, STEPS + 1):
         pair.schedule(0.05, 0.02)
@@ -133,7 +134,7 @@ def test_torchs_nesterov_stands_where_ours_looks_ahead() -> None:
 
 
 def test_adagrad_with_eps_inside_has_a_larger_sum() -> None:
-    options = numbers("lr weight_decay eps lr_decay", *[{}, {"maximize": True}])
+    options = numbers("lr weight_decay eps lr_decay", {}, {"maximize": True})
 
     def theirs(groups: Groups) -> Any:
         built = made(torch.optim.Adagrad, options, foreach=False)(groups)
@@ -215,10 +216,9 @@ def test_rmsprop_with_a_velocity(centered: bool) -> None:
     )
 
 
-@pytest.mark.parametrize("centered", [False, True])
-def test_rmsprop_with_bias_correction(centered: bool) -> None:
+def test_rmsprop_with_bias_correction() -> None:
     """By lr and eps, which are smaller at first."""
-    options = numbers("lr weight_decay eps alpha", {"centered": centered})
+    options = numbers("lr weight_decay eps alpha")
 
     def before(pair: Pair) -> None:
         for ours, theirs in both(pair):
@@ -228,6 +228,175 @@ def test_rmsprop_with_bias_correction(centered: bool) -> None:
     follow(
         made(gs.RMSprop, options, bias_correction=True),
         made(torch.optim.RMSprop, options, foreach=False),
-        {"v": "square_avg", "gbar": "grad_avg"},
+        {"v": "square_avg"},
         before=before,
+    )
+
+
+@pytest.mark.parametrize("variants", rotated({}, AMSGRAD))
+def test_adam_with_epsilon_before_the_correction(variants: Any) -> None:
+    """Larger by what bias correction divides the root by."""
+    options = numbers(ADAPTIVE, *variants)
+
+    def before(pair: Pair) -> None:
+        for ours, theirs in both(pair):
+            theirs["eps"] = ours["eps"] / left(ours, pair.t)[1]
+
+    follow(
+        made(gs.Adam, options, eps_hat=True),
+        made(torch.optim.Adam, options, foreach=False),
+        MOMENTS | MAX,
+        before=before,
+    )
+
+
+@pytest.mark.parametrize("eps_hat", [False, True])
+@pytest.mark.parametrize("variants", rotated({}, AMSGRAD))
+def test_adamw_without_bias_correction(variants: Any, eps_hat: bool) -> None:
+    """By rates and eps that undo the correction; there is one eps then."""
+    options = numbers(ADAPTIVE, *variants)
+
+    def before(pair: Pair) -> None:
+        for ours, theirs in both(pair):
+            one, root = left(ours, pair.t)
+            theirs["lr"], theirs["eps"] = ours["lr"] * one / root, ours["eps"] / root
+            theirs["weight_decay"] = ours["weight_decay"] * root / one
+
+    follow(
+        made(gs.AdamW, options, bias_correction=False, eps_hat=eps_hat),
+        made(torch.optim.AdamW, options, foreach=False),
+        MOMENTS | MAX,
+        before=before,
+    )
+
+
+@pytest.mark.parametrize("variants", rotated({}, AMSGRAD))
+def test_adamw_with_a_decay_that_lr_leaves_alone(variants: Any) -> None:
+    options = numbers("lr eps betas", *({"weight_decay": 0.013} | v for v in variants))
+
+    def before(pair: Pair) -> None:
+        for ours, theirs in both(pair):
+            theirs["weight_decay"] = ours["weight_decay"] / ours["lr"]
+
+    follow(
+        made(gs.AdamW, options, fixed_decay=True),
+        made(torch.optim.AdamW, options, foreach=False),
+        MOMENTS | MAX,
+        before=before,
+    )
+
+
+def test_adamax_with_decoupled_decay() -> None:
+    options = numbers(ADAPTIVE)
+    follow(
+        made(gs.Adamax, options, **DECOUPLED),
+        made(torch.optim.Adamax, options, foreach=False),
+        {"m": "exp_avg", "u": "exp_inf"},
+        before=shrink,
+    )
+
+
+@pytest.mark.parametrize("variants", rotated({}, DECOUPLED))
+def test_optaxs_nadam_is_torchs_long_after_warmup(variants: Any) -> None:
+    """0.96 to a large power is 0; the product of momenta is beta1^t."""
+    options = numbers(ADAPTIVE, *variants)
+    follow(
+        made(gs.NAdam, options, like="optax"),
+        made(torch.optim.NAdam, options, foreach=False, momentum_decay=1e4),
+        MOMENTS | {"mu_product": "mu_product"},
+        late=True,
+    )
+
+
+@pytest.mark.parametrize("variants", rotated({}, DECOUPLED))
+def test_optaxs_radam_adds_epsilon_to_the_corrected_root(variants: Any) -> None:
+    """torch adds it before: it has to be less there."""
+    options = numbers(ADAPTIVE, *variants)
+
+    def before(pair: Pair) -> None:
+        for ours, theirs in both(pair):
+            theirs["eps"] = ours["eps"] * left(ours, pair.t)[1]
+
+    follow(
+        made(gs.RAdam, options, like="optax"),
+        made(torch.optim.RAdam, options, foreach=False),
+        MOMENTS,
+        before=before,
+    )
+
+
+@pytest.mark.parametrize("variants", rotated({}, {"maximize": True}))
+def test_eadam_is_adam_whose_second_moment_grows(variants: Any) -> None:
+    """By eps / beta2 before each step, which the step makes eps, and none beside."""
+    options = numbers(ADAPTIVE, *variants)
+
+    def before(pair: Pair) -> None:
+        for ours, theirs in both(pair):
+            theirs["eps"] = 0.0
+            for p in theirs["params"]:
+                add = ours["eps"] / ours["betas"][1]
+                pair.theirs.state[p]["exp_avg_sq"] += add
+
+    follow(
+        made(gs.EAdam, options),
+        made(begun(torch.optim.Adam, exp_avg=0.0, exp_avg_sq=0.0), options),
+        MOMENTS,
+        before=before,
+    )
+
+
+@pytest.mark.parametrize("decoupled", [False, True])
+@pytest.mark.parametrize(
+    ("optimizer", "flags"), [(gs.EAdam, AMSGRAD), (gs.Padam, {"partial": 0.5})]
+)
+def test_amsgrad_with_epsilon_before_the_correction(
+    optimizer: Any, flags: Any, decoupled: bool
+) -> None:
+    """EAdam's, and Padam's by the whole root, are torch's with a larger epsilon."""
+    options = numbers(ADAPTIVE)
+
+    def before(pair: Pair) -> None:
+        for ours, theirs in both(pair):
+            theirs["eps"] = ours["eps"] / left(ours, pair.t)[1]
+
+    decay = {"decoupled_weight_decay": decoupled}
+    follow(
+        made(optimizer, options, **flags, **decay),
+        made(torch.optim.Adam, options, foreach=False, **AMSGRAD, **decay),
+        MOMENTS | MAX,
+        before=before,
+    )
+
+
+@pytest.mark.parametrize("adapt", rotated({"adapt": True}, {"adapt": False}))
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_lamb_goes_in_adams_directions(decoupled: bool, adapt: Any) -> None:
+    """Which a step at lr = 1 tells; and gradients are clipped together."""
+    options = numbers(ADAPTIVE)
+    clips = ({"max_grad_norm": 3.1}, {"max_grad_norm": 1.7})
+    ours = tuple(o | c | a for o, c, a in zip(options, clips, adapt))
+    old: dict[Any, Any] = {}
+
+    def before(pair: Pair) -> None:
+        norm = math.sqrt(sum((p.grad**2).sum() for p in pair.thetas))
+        for ours, theirs in both(pair):
+            theirs["lr"] = 1.0
+            for p in theirs["params"]:
+                p.grad *= min(1, ours["max_grad_norm"] / norm)
+                old[p] = p.clone()
+
+    def after(pair: Pair) -> None:
+        for ours, theirs in both(pair):
+            for p in theirs["params"]:
+                u = old[p] - p
+                trust = old[p].norm() / u.norm() if ours["adapt"] else 1
+                p.copy_(old[p] - ours["lr"] * trust * u)
+
+    decay = {"decoupled_weight_decay": decoupled}
+    follow(
+        made(gs.LAMB, ours, **decay),
+        made(torch.optim.Adam, options, foreach=False, **decay),
+        MOMENTS,
+        before=before,
+        after=after,
     )

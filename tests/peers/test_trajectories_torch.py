@@ -4,7 +4,6 @@ torch is told to loop over tensors: its other paths round otherwise (NAdam's and
 by more than the bound here).
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -64,14 +63,6 @@ CASES: list[tuple[str, str, list[dict[str, Any]], States]] = [
     ),
     ("RAdam", ADAPTIVE, [{}, DECOUPLED, UP, DECOUPLED | UP], MOMENTS),
 ]
-
-
-@pytest.fixture(autouse=True)
-def _double() -> Iterator[None]:
-    # torch keeps the product of NAdam's momenta in the default type.
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
 
 
 @pytest.mark.parametrize(

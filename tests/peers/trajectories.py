@@ -6,7 +6,8 @@ decay, those of each group by a schedule of its own.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -96,6 +97,16 @@ def renamed(options: Options, **names: str) -> Options:
     """Options under the names that another library has for them."""
     first, second = ({names.get(k, k): x for k, x in o.items()} for o in options)
     return first, second
+
+
+@contextmanager
+def doubles() -> Iterator[None]:
+    """float64 as torch's default, in which it keeps scalars, such as NAdam's product."""
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 def slope(p: Any) -> Any:
@@ -201,15 +212,15 @@ def follow(
     `before` and `after` are done around the peer's step; `check` is one more
     comparison. Without `lr` there is no schedule.
     """
-    pair = Pair(ours, theirs, late)
-    for t in range(1, STEPS + 1):
-        pair.t = t
-        pair.schedule(*(lr or ()))
-        gradients = pair.feed(pair.noise())
-        before(pair)
-        pair.theirs.step()
-        after(pair)
-        pair.ours.step(gradients)
-        if t in COMPARED:
-            pair.compare(states, bound)
-            check(pair)
+    with doubles():
+        pair = Pair(ours, theirs, late)
+        for pair.t in range(1, STEPS + 1):
+            pair.schedule(*(lr or ()))
+            gradients = pair.feed(pair.noise())
+            before(pair)
+            pair.theirs.step()
+            after(pair)
+            pair.ours.step(gradients)
+            if pair.t in COMPARED:
+                pair.compare(states, bound)
+                check(pair)

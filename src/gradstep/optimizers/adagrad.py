@@ -47,10 +47,10 @@ class Adagrad(Optimizer):
 
     Notes
     -----
-    State: one array of the parameter's dtype for each parameter (`sum`). Agrees with
-    ``torch.optim.Adagrad`` up to rounding. A group's own `initial_accumulator_value` is
-    honoured; torch takes the constructor's for all. With ``eps=0``, 0/0 gives NaN where
-    all gradients have been 0.
+    State: one array (`sum`), 4 bytes for each float32 element; a step moves 20. Agrees
+    with ``torch.optim.Adagrad`` up to rounding. A group's own
+    `initial_accumulator_value` is honoured; torch takes the constructor's for all. With
+    ``eps=0``, 0/0 gives NaN where all gradients have been 0.
 
     References
     ----------
@@ -119,8 +119,8 @@ class Adadelta(Optimizer):
 
     Notes
     -----
-    State: two arrays of the parameter's dtype for each parameter (`v`, `u`). Agrees
-    with ``torch.optim.Adadelta`` up to rounding.
+    State: two arrays (`v`, `u`), 8 bytes for each float32 element; a step moves 28.
+    Agrees with ``torch.optim.Adadelta`` up to rounding.
 
     References
     ----------

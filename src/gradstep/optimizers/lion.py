@@ -34,7 +34,7 @@ class Lion(Optimizer):
 
     Notes
     -----
-    State: one array of the parameter's dtype for each parameter (`m`). Where
+    State: one array (`m`), 4 bytes for each float32 element; a step moves 20. Where
     :math:`c_t` is 0 the step is 0; where it is NaN the parameter becomes NaN.
 
     References

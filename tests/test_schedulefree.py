@@ -1,0 +1,214 @@
+"""Averages: eval_params, eval and train, in schedule-free rules and around others."""
+
+import copy
+import functools
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gradstep as gs
+
+Array = Any
+FREE = {"warmup_steps": 3, "r": 0.7, "weight_lr_power": 1.6}
+METHODS: dict[str, Any] = {
+    "sgd": functools.partial(gs.ScheduleFreeSGD, lr=0.1, momentum=0.8, **FREE),
+    "adamw": functools.partial(gs.ScheduleFreeAdamW, lr=0.1, **FREE),
+    "inner": functools.partial(gs.ScheduleFreeAdamW, lr=0.1, inner_momentum=0.6),
+    "radam": functools.partial(gs.ScheduleFreeRAdam, lr=0.1, betas=(0.8, 0.9)),
+    "around": functools.partial(
+        gs.ScheduleFree, base=functools.partial(gs.RMSprop, lr=0.1), momentum=0.8
+    ),
+}
+methods = pytest.mark.parametrize("name", METHODS)
+
+
+def start(dtype: Any = np.float32) -> dict[str, Array]:
+    rng = np.random.default_rng(0)
+    shapes = {"w": (5, 7), "b": (3,)}
+    return {k: rng.standard_normal(s).astype(dtype) for k, s in shapes.items()}
+
+
+def grads(params: dict[str, Array], k: int) -> dict[str, Array]:
+    rng = np.random.default_rng(k)
+    return {
+        name: (p * 0.3 + rng.standard_normal(p.shape)).astype(p.dtype)
+        for name, p in params.items()
+    }
+
+
+def image(params: dict[str, Array], opt: gs.Optimizer) -> Any:
+    """All numbers, arrays as their bytes."""
+
+    def plain(x: Any) -> Any:
+        if isinstance(x, dict):
+            return {k: plain(v) for k, v in x.items()}
+        return x.tobytes() if isinstance(x, np.ndarray) else x
+
+    return plain(params), plain(opt.state_dict())
+
+
+@methods
+def test_looking_at_the_average_changes_nothing(name: str) -> None:
+    """An evaluation between any two steps, in place or not, leaves every bit."""
+    runs = []
+    for look in (False, True):
+        params = start()
+        opt = METHODS[name](params)
+        for k in range(8):
+            opt.step(grads(params, k))
+            if look:
+                before = image(params, opt)
+                seen = opt.eval_params()
+                assert image(params, opt) == before
+                out = {name: np.empty_like(p) for name, p in params.items()}
+                assert opt.eval_params(out=out)["w"] is out["w"]
+                y = {name: p.copy() for name, p in params.items()}
+                opt.eval()
+                assert not opt.training
+                for key, p in params.items():
+                    assert p.tobytes() == seen[key].tobytes() == out[key].tobytes()
+                    assert opt.eval_params()[key].tobytes() == p.tobytes()
+                opt.eval()  # again: nothing
+                opt.train()
+                opt.train()
+                assert all(p.tobytes() == y[key].tobytes() for key, p in params.items())
+        runs.append(image(params, opt))
+    assert runs[0] == runs[1]
+
+
+@methods
+def test_the_average_is_the_weighted_mean_of_z(name: str) -> None:
+    params = start(np.float64)
+    opt = METHODS[name](params)
+    x = {key: p.copy() for key, p in params.items()}
+    total = 0.0
+    for k in range(8):
+        opt.step(grads(params, k))
+        state = opt.state[0]
+        weight, total = state["weight_sum"] - total, state["weight_sum"]
+        for i, key in enumerate(params):
+            if total > 0:
+                x[key] += weight / total * (opt.state[i]["z"] - x[key])
+            np.testing.assert_allclose(opt.eval_params()[key], x[key], rtol=1e-12)
+
+
+@methods
+def test_in_evaluation_nothing_else_is_allowed(name: str) -> None:
+    params = start()
+    opt = METHODS[name](params)
+    opt.step(grads(params, 0))
+    saved = opt.state_dict()
+    opt.eval()
+    held = [p.tobytes() for p in params.values()]
+    calls = {
+        "step": lambda: opt.step(grads(params, 1)),
+        "state_dict": opt.state_dict,
+        "load_state_dict": lambda: opt.load_state_dict(saved),
+    }
+    for what, call in calls.items():
+        with pytest.raises(RuntimeError, match=rf"{what}: .*call train\(\) first"):
+            call()
+    assert [p.tobytes() for p in params.values()] == held
+    opt.train()
+    opt.step(grads(params, 1))
+
+
+@methods
+def test_resume_and_copies(name: str) -> None:
+    params = start()
+    opt = METHODS[name](params)
+    for k in range(3):
+        opt.step(grads(params, k))
+    others = {key: p.copy() for key, p in params.items()}
+    resumed = METHODS[name](others)
+    resumed.load_state_dict(copy.deepcopy(opt.state_dict()))
+    kept, pickled = pickle.loads(pickle.dumps((params, opt)))
+    for k in range(3, 6):
+        opt.step(grads(params, k))
+        resumed.step(grads(others, k))
+        pickled.step(grads(kept, k))
+    assert image(params, opt) == image(others, resumed)
+    assert opt.eval_params()["w"].tobytes() == pickled.eval_params()["w"].tobytes()
+
+
+def test_out_is_checked() -> None:
+    params = start()
+    opt = METHODS["sgd"](params)
+    good = {key: np.empty_like(p) for key, p in params.items()}
+    bad = {
+        "dtype float64": {**good, "b": np.empty(3)},
+        r"shape \(4,\)": {**good, "b": np.empty(4, np.float32)},
+        "C order": {**good, "w": np.empty((7, 5), np.float32).T},
+        "numpy.ndarray": {**good, "b": [0.0] * 3},
+    }
+    for words, out in bad.items():
+        with pytest.raises(
+            (TypeError, ValueError), match=rf"eval_params: out.*{words}"
+        ):
+            opt.eval_params(out=out)
+    with pytest.raises(ValueError, match="shares memory"):
+        opt.eval_params(out=params)
+
+
+def test_beta_must_not_be_zero() -> None:
+    with pytest.raises(ValueError, match="momentum must be above 0"):
+        gs.ScheduleFreeSGD(np.ones(2), momentum=0.0)
+    with pytest.raises(ValueError, match="beta1 must be above 0"):
+        gs.ScheduleFreeAdamW(np.ones(2), betas=(0.0, 0.9))
+
+
+def test_around_sgd_is_schedule_free_sgd() -> None:
+    a, b = np.full(4, 2.0), np.full(4, 2.0)
+    own = gs.ScheduleFreeSGD(a, lr=0.1, momentum=0.8, weight_decay=0.3)
+    around = gs.ScheduleFree(
+        b, functools.partial(gs.SGD, lr=0.1), momentum=0.8, weight_decay_at_y=0.3
+    )
+    for k in range(20):
+        g = np.random.default_rng(k).standard_normal(4)
+        own.lr = around.base.lr = 0.1 / (1 + k)
+        own.step(g + 0.1 * a)
+        around.step(g + 0.1 * b)
+    np.testing.assert_allclose(a, b, rtol=1e-12)
+    np.testing.assert_allclose(own.eval_params(), around.eval_params(), rtol=1e-12)
+
+
+def test_around_with_groups_and_missing_gradients() -> None:
+    a, b = np.ones(3), np.ones(3)
+    opt = gs.ScheduleFree(
+        [{"params": [a]}, {"params": [b], "momentum": 0.5}], gs.Adagrad
+    )
+    opt.base.param_groups[1]["lr"] = 0.5
+    opt.step([[np.ones(3)], [None]])
+    assert (a != 1).all()
+    assert (b == 1).all()
+    opt.step([[np.ones(3)], [np.ones(3)]])
+    assert [s["step"] for s in opt.state] == [2, 1]
+    assert [s["step"] for s in opt.base.state] == [2, 1]
+
+
+def test_a_base_must_be_an_optimizer_of_what_it_is_given() -> None:
+    w = np.ones(3)
+    for bad in (gs.SGD(w), lambda z: gs.SGD(z.copy()), lambda _: None, 3):
+        with pytest.raises(TypeError, match="ScheduleFree: base must return a grads"):
+            gs.ScheduleFree(w, bad)
+    with pytest.raises(ValueError, match="pass maximize=True to its base"):
+        gs.ScheduleFree(w, gs.SGD, maximize=True)
+    with pytest.raises(TypeError, match="takes no more groups"):
+        gs.ScheduleFree(w, gs.SGD).add_param_group({"params": np.ones(2)})
+
+
+def test_a_failed_load_leaves_the_base_alone() -> None:
+    params, others = start(), start()
+    opt, saved = METHODS["around"](params), METHODS["around"](others)
+    for k in range(3):
+        opt.step(grads(params, k))
+        saved.step(grads(others, k + 1))
+    before, bad = image(params, opt), saved.state_dict()
+    bad["state"][0]["x"] = bad["state"][0]["x"][1:]
+    with pytest.raises(ValueError, match="shape"):
+        opt.load_state_dict(bad)
+    assert image(params, opt) == before
+    with pytest.raises(KeyError, match="lacks 'base'"):
+        opt.load_state_dict({"state": {}, "param_groups": []})
