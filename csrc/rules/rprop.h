@@ -28,17 +28,16 @@ RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
     const T turn = g * s->prev, last = s->step_size;
     const T size = turn > 0 ? last * c->up : turn < 0 ? last * c->down : last;
     s->step_size = MIN(MAX(size, c->least), c->most);
-#if PLUS
-    const T back = SIGN(s->prev) * last;
-    s->prev = turn < 0 ? 0 : g;
-    return turn < 0 ? p + back : p - SIGN(g) * s->step_size;
-#else
-#if !MINUS
-    g = turn < 0 ? 0 : g;
-#endif
-    (void)last;
+    const T next = p - SIGN(g) * s->step_size;
+#if MINUS
     s->prev = g;
-    return p - SIGN(g) * s->step_size;
+    return next;
+#else
+#if PLUS
+    p = p + SIGN(s->prev) * last;
+#endif
+    s->prev = turn < 0 ? 0 : g;
+    return turn < 0 ? p : next;
 #endif
 }
 #include "../rule_end.h"

@@ -7,7 +7,7 @@ import madgrad
 import pytest
 from adabelief_pytorch import AdaBelief
 from harness import choices
-from trajectories import follow, made, numbers, rotated
+from trajectories import Pair, follow, made, numbers, rotated
 
 import gradstep as gs
 
@@ -24,12 +24,17 @@ def flags(*names: str) -> list[dict[str, bool]]:
 )
 @pytest.mark.parametrize(
     "given",
-    flags("weight_decouple", "fixed_decay", "rectify", "degenerated_to_sgd"),
+    [
+        found
+        for found in flags("weight_decouple", "fixed_decay", "rectify")
+        # Refused by ours, and no more than weight_decouple=False in theirs.
+        if found["weight_decouple"] or not found["fixed_decay"]
+    ],
     ids=str,
 )
-def test_adabelief(given: Mapping[str, bool], amsgrad: Any) -> None:
-    if given["fixed_decay"] and not given["weight_decouple"]:
-        pytest.skip("refused by ours; ignored by theirs")
+@pytest.mark.parametrize("degenerated", [False, True])
+def test_adabelief(degenerated: bool, given: Mapping[str, bool], amsgrad: Any) -> None:
+    given = {**given, "degenerated_to_sgd": degenerated}
     if given["rectify"]:
         # Theirs takes no notice of amsgrad then.
         amsgrad = ({}, {})
@@ -52,6 +57,7 @@ def test_adabelief(given: Mapping[str, bool], amsgrad: Any) -> None:
         {"momentum": 0.0},
         {"momentum": 0.71, "decouple_decay": True},
         {"momentum": 0.0, "decouple_decay": True},
+        {"momentum": 0.6, "eps": 0.0},
     ),
     ids=str,
 )
@@ -62,6 +68,23 @@ def test_madgrad(variants: Any) -> None:
         made(gs.MADGRAD, options),
         made(madgrad.MADGRAD, options),
         DUAL | {"x0": "x0"},
+    )
+
+
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_madgrad_of_the_paper(decoupled: bool) -> None:
+    """Theirs at lr - eps, to which it adds eps."""
+    options = numbers("lr weight_decay eps momentum", {"decouple_decay": decoupled})
+
+    def before(pair: Pair) -> None:
+        for ours, theirs in pair.groups():
+            theirs["lr"] = ours["lr"] - ours["eps"]
+
+    follow(
+        made(gs.MADGRAD, options, like="paper"),
+        made(madgrad.MADGRAD, options),
+        DUAL | {"x0": "x0"},
+        before=before,
     )
 
 

@@ -15,6 +15,7 @@ from trajectories import (
     Groups,
     Pair,
     assert_within,
+    begun,
     follow,
     grouped,
     made,
@@ -38,28 +39,9 @@ def left(group: dict[str, Any], t: int) -> tuple[float, float]:
     return 1 - beta1**t, math.sqrt(1 - beta2**t)
 
 
-def both(pair: Pair) -> Any:
-    return zip(pair.ours.param_groups, pair.theirs.param_groups)
-
-
-def begun(optimizer: Any, **states: float) -> Any:
-    """A torch optimizer whose lazy states have begun, at these numbers."""
-
-    def make(groups: Groups, **options: Any) -> Any:
-        built = optimizer(groups, foreach=False, **options)
-        for group in built.param_groups:
-            for p in group["params"]:
-                built.state[p] = {k: torch.full_like(p, x) for k, x in states.items()}
-                if optimizer is not torch.optim.SGD:
-                    built.state[p]["step"] = torch.zeros(())
-        return built
-
-    return make
-
-
 def shrink(pair: Pair) -> None:
     """Decoupled decay, for those who have only the other."""
-    for ours, theirs in both(pair):
+    for ours, theirs in pair.groups():
         theirs["weight_decay"] = 0.0
         for p in theirs["params"]:
             p *= 1 - ours["lr"] * ours["weight_decay"]
@@ -90,7 +72,7 @@ def test_velocity_is_a_buffer_of_gradients_times_their_rates() -> None:
     """torch's momentum at lr = 1, of lr (g + weight_decay p)."""
 
     def before(pair: Pair) -> None:
-        for ours, theirs in both(pair):
+        for ours, theirs in pair.groups():
             theirs["lr"] = 1.0
             theirs["weight_decay"] = ours["lr"] * ours["weight_decay"]
             for p in theirs["params"]:
@@ -117,7 +99,7 @@ def test_torchs_nesterov_stands_where_ours_looks_ahead() -> None:
         ahead = [p for group in pair.ours.lookahead() for p in group]
         noise = pair.noise()
         pair.feed(noise)
-        for ours, theirs in both(pair):
+        for ours, theirs in pair.groups():
             theirs["weight_decay"] = 0.0
             for p in theirs["params"]:
                 where = p + theirs["momentum"] * pair.theirs.state[p]["momentum_buffer"]
@@ -145,7 +127,9 @@ def test_adagrad_with_eps_inside_has_a_larger_sum() -> None:
         return built
 
     follow(
-        made(gs.Adagrad, options, eps_placement="inside", initial_accumulator_value=0.3),
+        made(
+            gs.Adagrad, options, eps_placement="inside", initial_accumulator_value=0.3
+        ),
         theirs,
         {"sum": lambda kept: kept["sum"] - kept["low"]},
         late=True,
@@ -177,7 +161,7 @@ def test_rmsprop_with_eps_inside(centered: bool, momentum: float) -> None:
     begin = {"square_avg": 0.0, "grad_avg": 0.0, "momentum_buffer": 0.0}
 
     def before(pair: Pair) -> None:
-        for ours, theirs in both(pair):
+        for ours, theirs in pair.groups():
             theirs["eps"], eps, alpha = 0.0, ours["eps"], ours["alpha"]
             theirs["low"] = eps
             for p in theirs["params"]:
@@ -221,7 +205,7 @@ def test_rmsprop_with_bias_correction() -> None:
     options = numbers("lr weight_decay eps alpha")
 
     def before(pair: Pair) -> None:
-        for ours, theirs in both(pair):
+        for ours, theirs in pair.groups():
             root = math.sqrt(1 - ours["alpha"] ** pair.t)
             theirs["lr"], theirs["eps"] = ours["lr"] * root, ours["eps"] * root
 
@@ -239,7 +223,7 @@ def test_adam_with_epsilon_before_the_correction(variants: Any) -> None:
     options = numbers(ADAPTIVE, *variants)
 
     def before(pair: Pair) -> None:
-        for ours, theirs in both(pair):
+        for ours, theirs in pair.groups():
             theirs["eps"] = ours["eps"] / left(ours, pair.t)[1]
 
     follow(
@@ -257,7 +241,7 @@ def test_adamw_without_bias_correction(variants: Any, eps_hat: bool) -> None:
     options = numbers(ADAPTIVE, *variants)
 
     def before(pair: Pair) -> None:
-        for ours, theirs in both(pair):
+        for ours, theirs in pair.groups():
             one, root = left(ours, pair.t)
             theirs["lr"], theirs["eps"] = ours["lr"] * one / root, ours["eps"] / root
             theirs["weight_decay"] = ours["weight_decay"] * root / one
@@ -275,7 +259,7 @@ def test_adamw_with_a_decay_that_lr_leaves_alone(variants: Any) -> None:
     options = numbers("lr eps betas", *({"weight_decay": 0.013} | v for v in variants))
 
     def before(pair: Pair) -> None:
-        for ours, theirs in both(pair):
+        for ours, theirs in pair.groups():
             theirs["weight_decay"] = ours["weight_decay"] / ours["lr"]
 
     follow(
@@ -314,7 +298,7 @@ def test_optaxs_radam_adds_epsilon_to_the_corrected_root(variants: Any) -> None:
     options = numbers(ADAPTIVE, *variants)
 
     def before(pair: Pair) -> None:
-        for ours, theirs in both(pair):
+        for ours, theirs in pair.groups():
             theirs["eps"] = ours["eps"] * left(ours, pair.t)[1]
 
     follow(
@@ -331,7 +315,7 @@ def test_eadam_is_adam_whose_second_moment_grows(variants: Any) -> None:
     options = numbers(ADAPTIVE, *variants)
 
     def before(pair: Pair) -> None:
-        for ours, theirs in both(pair):
+        for ours, theirs in pair.groups():
             theirs["eps"] = 0.0
             for p in theirs["params"]:
                 add = ours["eps"] / ours["betas"][1]
@@ -356,7 +340,7 @@ def test_amsgrad_with_epsilon_before_the_correction(
     options = numbers(ADAPTIVE)
 
     def before(pair: Pair) -> None:
-        for ours, theirs in both(pair):
+        for ours, theirs in pair.groups():
             theirs["eps"] = ours["eps"] / left(ours, pair.t)[1]
 
     decay = {"decoupled_weight_decay": decoupled}
@@ -379,14 +363,14 @@ def test_lamb_goes_in_adams_directions(decoupled: bool, adapt: Any) -> None:
 
     def before(pair: Pair) -> None:
         norm = math.sqrt(sum((p.grad**2).sum() for p in pair.thetas))
-        for ours, theirs in both(pair):
+        for ours, theirs in pair.groups():
             theirs["lr"] = 1.0
             for p in theirs["params"]:
                 p.grad *= min(1, ours["max_grad_norm"] / norm)
                 old[p] = p.clone()
 
     def after(pair: Pair) -> None:
-        for ours, theirs in both(pair):
+        for ours, theirs in pair.groups():
             for p in theirs["params"]:
                 u = old[p] - p
                 trust = old[p].norm() / u.norm() if ours["adapt"] else 1

@@ -20,8 +20,8 @@ STEPS = 200
 COMPARED = {1, 2, 3, 4, 5, 6, 7, 12, 20, 33, 54, 88, 143, STEPS}
 BOUND = 1e-12
 
-# Two groups of two arrays, the last of them in Fortran order.
-SHAPES = (((7, 3), (5,)), ((11,), (2, 3, 4)))
+# Two groups of two arrays, the last of which is in Fortran order if it can be.
+SHAPES = (((7, 3), (1, 5)), ((11, 1), (2, 3, 4)))
 
 # No value is neutral, and none is shared by the two groups.
 NUMBERS: tuple[dict[str, Any], dict[str, Any]] = (
@@ -73,9 +73,13 @@ States = Mapping[str, str | Callable[[dict[str, Any]], Any]]
 def numbers(names: str, *extra: Mapping[str, Any]) -> Options:
     """These numbers for either group, and what else the first and the last have."""
     first, second = ({k: given[k] for k in names.split()} for given in NUMBERS)
-    return (first | dict(extra[0]), second | dict(extra[-1])) if extra else (
-        first,
-        second,
+    return (
+        (first | dict(extra[0]), second | dict(extra[-1]))
+        if extra
+        else (
+            first,
+            second,
+        )
     )
 
 
@@ -89,6 +93,21 @@ def made(optimizer: Callable[..., Any], options: Options, **all_: Any) -> Make:
 
     def make(groups: Groups) -> Any:
         return optimizer([{**g, **o} for g, o in zip(groups, options)], **all_)
+
+    return make
+
+
+def begun(optimizer: Any, **states: float) -> Any:
+    """A torch optimizer whose lazy states have begun, at these numbers."""
+
+    def make(groups: Groups, **options: Any) -> Any:
+        built = optimizer(groups, foreach=False, **options)
+        for group in built.param_groups:
+            for p in group["params"]:
+                built.state[p] = {k: torch.full_like(p, x) for k, x in states.items()}
+                if optimizer is not torch.optim.SGD:
+                    built.state[p]["step"] = torch.zeros(())
+        return built
 
     return make
 
@@ -131,12 +150,12 @@ class Pair:
     """An optimizer of ours and its peer, from the same numbers on."""
 
     def __init__(
-        self, ours: Make, theirs: Make, late: bool = False, seed: int = 0
+        self, ours: Make, theirs: Make, late: bool = False, order: str = "F"
     ) -> None:
-        self.rng = np.random.default_rng(seed)
+        self.rng = np.random.default_rng(0)
         shapes = [shape for group in SHAPES for shape in group]
         self.arrays = [self.rng.standard_normal(shape) for shape in shapes]
-        self.arrays[-1] = np.asfortranarray(self.arrays[-1])
+        self.arrays[-1] = np.asarray(self.arrays[-1], order=order)
         self.thetas = [torch.from_numpy(a.copy("K")) for a in self.arrays]
         self.ours: gs.Optimizer = ours(
             [{"params": arrays} for arrays in grouped(self.arrays)]
@@ -145,29 +164,38 @@ class Pair:
         self.late = late
         self.t = 0
 
+    def groups(self) -> Iterable[tuple[dict[str, Any], dict[str, Any]]]:
+        """Each group of ours, beside the peer's."""
+        base = getattr(self.ours, "base", self.ours)
+        return zip(base.param_groups, self.theirs.param_groups)
+
     def noise(self) -> list[NDArray[np.float64] | None]:
         """Of a size that varies, or AMSGrad's maximum would seldom matter.
 
         Where `late`, the second array has no gradient at first, and now and then.
         """
         scale = 10 ** self.rng.uniform(-1.5, 0.5)
-        found: list[Any] = [scale * self.rng.standard_normal(a.shape) for a in self.arrays]
+        found: list[Any] = [
+            scale * self.rng.standard_normal(a.shape) for a in self.arrays
+        ]
         if self.late and (self.t <= 3 or self.t % 7 == 0):
             found[1] = None
         return found
 
     def schedule(self, *bases: float) -> None:
         """Give both optimizers the learning rates of this step."""
-        for j, base in enumerate(bases):
+        for j, (base, groups) in enumerate(zip(bases, self.groups())):
             warm = min(1, self.t / (15 + 10 * j))
-            rate = base * warm * (0.53 + 0.47 * math.cos((math.pi - j) * self.t / STEPS))
-            self.ours.param_groups[j]["lr"] = rate
-            self.theirs.param_groups[j]["lr"] = rate
+            swing = 0.53 + 0.47 * math.cos((math.pi - j) * self.t / STEPS)
+            for group in groups:
+                group["lr"] = base * warm * swing
 
     def feed(self, noise: list[NDArray[np.float64] | None]) -> list[list[Any]]:
         """Give the peer its gradients; returns ours."""
         for theta, n in zip(self.thetas, noise):
-            theta.grad = None if n is None else torch.from_numpy(n + slope(theta.numpy()))
+            theta.grad = (
+                None if n is None else torch.from_numpy(n + slope(theta.numpy()))
+            )
         return grouped(
             None if n is None else n + slope(p) for p, n in zip(self.arrays, noise)
         )
@@ -181,10 +209,17 @@ class Pair:
                 theta, where = self.thetas[i], f"of array {i} at step {self.t}"
                 assert_within(self.arrays[i], theta.numpy(), f"p {where}", bound)
                 known = self.theirs.state
-                kept = {"k": known.get("k"), **group, **known.get(theta, {})}
+                kept = {
+                    "k": known.get("k"),
+                    **group,
+                    "p": theta,
+                    **known.get(theta, {}),
+                }
                 if self.late and self.t <= 3 and i == 1:
                     continue
-                for name, value in self.ours.state[i].items():
+                base = getattr(self.ours, "base", self.ours)
+                states_ = {**base.state[i], **self.ours.state[i]}
+                for name, value in states_.items():
                     if name in states:
                         key = states[name]
                         theirs = kept[key] if isinstance(key, str) else key(kept)
@@ -202,6 +237,7 @@ def follow(
     *,
     lr: Iterable[float] | None = (0.05, 0.02),
     late: bool = False,
+    order: str = "F",
     before: Callable[[Pair], None] = lambda _: None,
     after: Callable[[Pair], None] = lambda _: None,
     check: Callable[[Pair], None] = lambda _: None,
@@ -213,7 +249,7 @@ def follow(
     comparison. Without `lr` there is no schedule.
     """
     with doubles():
-        pair = Pair(ours, theirs, late)
+        pair = Pair(ours, theirs, late, order)
         for pair.t in range(1, STEPS + 1):
             pair.schedule(*(lr or ()))
             gradients = pair.feed(pair.noise())
