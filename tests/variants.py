@@ -35,6 +35,7 @@ VARIANTS: dict[str, tuple[type[gs.Optimizer], dict[str, Any]]] = (
         "adamw": (gs.AdamW, MEAN | ROOT),
         "adamw amsgrad": (gs.AdamW, MEAN | ROOT | {"amsgrad": True}),
         "lion": (gs.Lion, MEAN),
+        "signum": (gs.Signum, HEAVY),
     }
     | {
         f"rmsprop {momentum} {centered} {placement}": (

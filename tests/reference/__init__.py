@@ -21,7 +21,7 @@ from reference.common import Array as Array
 from reference.common import Step
 from reference.eadam import eadam, eadam_amsgrad
 from reference.layerwise import lamb, lars
-from reference.lion import lion
+from reference.lion import lion, signum
 from reference.madgrad import madgrad, madgrad_dual, mirror_madgrad
 from reference.nadam import nadam
 from reference.padam import (
@@ -79,6 +79,7 @@ RULES: dict[str, Callable[..., Step]] = {
         adamw_amsgrad,
         adamax,
         lion,
+        signum,
         adagrad,
         adagrad_inside,
         adadelta,

@@ -28,3 +28,25 @@ def lion(
     direction = np.sign(average(m, g, beta1))
     p = descend(shrink(p, lr, weight_decay), direction, lr)
     return {"p": p, "m": average(m, g, beta2)}
+
+
+def signum(
+    *,
+    t: int,
+    p: Array,
+    g: Array,
+    m: Array,
+    lr: float,
+    momentum: float,
+    weight_decay: float,
+) -> Step:
+    """Signum: the sign of a moving average; signSGD without momentum.
+
+    Bernstein, Wang, Azizzadenesheli, Anandkumar: signSGD: Compressed Optimisation for
+    Non-Convex Problems. arXiv:1802.04434, ICML 2018, algorithm 2.
+
+    m_t = beta m_{t-1} + (1 - beta) g_t
+    theta_t = (1 - alpha lambda) theta_{t-1} - alpha sign(m_t)
+    """
+    m = average(m, g, momentum)
+    return {"p": descend(shrink(p, lr, weight_decay), np.sign(m), lr), "m": m}

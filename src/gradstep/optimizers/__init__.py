@@ -18,6 +18,7 @@ from gradstep.optimizers.schedulefree import (
     ScheduleFreeSGD,
 )
 from gradstep.optimizers.sgd import SGD
+from gradstep.optimizers.signum import Signum
 from gradstep.optimizers.wrappers import SAM, ScheduleFree
 
 __all__ = [
@@ -46,4 +47,5 @@ __all__ = [
     "ScheduleFreeAdamW",
     "ScheduleFreeRAdam",
     "ScheduleFreeSGD",
+    "Signum",
 ]
