@@ -37,11 +37,14 @@ class Optimizer(Assembled):
         RuntimeError
             If another thread is in a step of this optimizer.
         """
-        self._engine.step(grads if self._bare else self._entries("step", grads))
+        self._engine.step(self._as_engine_takes(grads))
 
     def check_grads(self, grads: Grads) -> None:
         """Raise what `step` would raise for these gradients, and do nothing."""
-        self._engine.check(grads if self._bare else self._entries("step", grads))
+        self._engine.check(self._as_engine_takes(grads))
+
+    def _as_engine_takes(self, grads: Any) -> Any:
+        return grads if self._bare else self._entries("step", grads)
 
     def gradient_elsewhere(self) -> bool:
         """Return whether `step` wants gradients at other points than the parameters."""

@@ -12,7 +12,8 @@ from gradstep import checks
 Array: TypeAlias = npt.NDArray[Any]
 Arrays: TypeAlias = Array | Iterable[Array] | Mapping[str, Array]
 Params: TypeAlias = Arrays | Iterable[Mapping[str, Any]]
-Grads: TypeAlias = Array | Iterable[Array | None] | Mapping[str, Array | None]
+Gradients: TypeAlias = Array | Iterable[Array | None] | Mapping[str, Array | None]
+Grads: TypeAlias = Gradients | Iterable[Gradients]  # the latter for groups
 
 
 @dataclass(frozen=True)
