@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from peers import PEERS, Arrays, Maker, Step, step_gradstep, step_traffic
+from contestants import PEERS, Arrays, Maker, Step, step_gradstep, step_traffic
 from rules import DType, bytes_each
 
 from gradstep.roofline import interleaved

@@ -13,31 +13,21 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from rules import (
-    ADAM,
-    FREE,
-    MADGRAD,
-    RULES,
-    DType,
-    Options,
-    optimizer,
-    traffic_states,
-)
+from rules import ADAM, FREE, MADGRAD, RULES, DType, Options, optimizer, roofline
 
 import gradstep as gs
-from gradstep.roofline import traffic
+from gradstep.roofline import STIR, steps
 from gradstep.structure import Array
 
 Step = Callable[[], object]
 Arrays = list[Array]
 Maker = Callable[[str, Arrays, Arrays], Step]
 
-# Packages that step what torch lacks: the rule, the class, and its name for options.
+# By package, the rules that it steps and torch does not: its class and options.
 BELIEF = ADAM | {"eps": 1e-16, "rectify": True}
-ADAN = ADAM | {"betas": (0.98, 0.92, 0.99)}
 PACKAGES: dict[str, dict[str, tuple[str, Options]]] = {
     "adabelief_pytorch": {
-        "adabelief": ("AdaBelief", BELIEF | {"print_change_log": False})
+        "adabelief": ("AdaBelief", BELIEF | {"print_change_log": False}),
     },
     "madgrad": {
         "madgrad": ("MADGRAD", MADGRAD),
@@ -51,7 +41,7 @@ PACKAGES: dict[str, dict[str, tuple[str, Options]]] = {
     },
     "pytorch_optimizer": {
         "adabelief": ("AdaBelief", BELIEF),
-        "adan": ("Adan", ADAN),
+        "adan": ("Adan", ADAM | {"betas": (0.98, 0.92, 0.99)}),
         "madgrad": ("MADGRAD", MADGRAD),
         "schedulefree_adamw": ("ScheduleFreeAdamW", FREE),
     },
@@ -64,14 +54,18 @@ def step_gradstep(rule: str, params: Arrays, grads: Arrays) -> Step:
     alone = len(p) == 1
     stepped = optimizer(rule, p[0] if alone else p)
     # Differences of equal gradients would be zeros, which come from DRAM faster.
-    others = [a[::-1].copy() for a in grads]
-    stepped.step(others[0] if alone else others)
+    first = [a[::-1].copy() for a in grads]
+    stepped.step(first[0] if alone else first)
     return functools.partial(stepped.step, g[0] if alone else g)
 
 
 def step_traffic(rule: str, params: Arrays, grads: Arrays) -> Step:
     """Move the same bytes, in memory that is aligned as well as it can be."""
-    return traffic(traffic_states(rule, params[0].dtype), params, grads)
+    name, _ = roofline(rule, params[0].dtype)
+    p, g = ([gs.zeros(a.shape, a.dtype) for a in arrays] for arrays in (params, grads))
+    for placed, a in zip(p + g, params + grads):
+        np.copyto(placed, a)
+    return steps(name, {"stir": STIR}, p, g)
 
 
 def tensors(params: Arrays, grads: Arrays) -> list[Any]:
@@ -145,7 +139,7 @@ PEERS: dict[str, functools.partial[Step]] = {
 
 
 def candidates(rule: str) -> dict[str, functools.partial[Step]]:
-    """Return the peers of a rule: those of torch and DeepSpeed, and what packages."""
+    """Return the peers to try for a rule: packages only if they have it."""
     return {
         name: make
         for name, make in PEERS.items()

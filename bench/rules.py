@@ -1,4 +1,4 @@
-"""The rules there are to time: what leads to each, and the bytes that one step moves."""
+"""The rules there are to time: what leads to each, and the bytes that it moves."""
 
 import re
 from typing import Any
@@ -8,6 +8,7 @@ import numpy as np
 import gradstep as gs
 from gradstep import _core
 from gradstep.optimizer import DTYPE_WORDS
+from gradstep.roofline import bytes_moved
 
 DType = np.dtype[Any]
 Options = dict[str, Any]
@@ -17,15 +18,13 @@ NO_STEP = re.compile(
     "traffic.*|norm|adan_moved|.*_lookahead|.*_point|sam_climb.*|schedulefree_average"
 )
 
-# How many states a step reads and leaves as they are: x0, where MADGRAD began.
+# How many states a step reads and leaves as they are: x0, where MADGRAD began. With
+# its memory write-protected, a step of any other rule faults.
 ONLY_READ = {"madgrad": 1}
 
 ADAM = {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.0}
+ADAMW = ADAM | {"weight_decay": 1e-2}
 AMSGRAD = {"amsgrad": True}
-BELIEF = {k: v for k, v in ADAM.items() if k != "eps"} | {
-    "eps_acc": 1e-16,
-    "eps_out": 1e-16,
-}
 CENTERED = {"centered": True}
 FREE = ADAM | {"lr": 2.5e-3}
 INSIDE = {"eps_placement": "inside"}
@@ -34,14 +33,15 @@ MOMENTUM = {"momentum": 0.9}
 RMS = {"lr": 1e-2}
 SGD = {"lr": 1e-3}
 
-# C's name of a rule: the class and its options, here and in torch. These are torch's
-# defaults or the authors': where a decay is 0 peers leave it out, and gradstep computes
-# it even so.
+# C's name of a rule: the class and its options, here and in torch. Rules to which a
+# class's defaults lead need not be listed. These are torch's defaults or the authors':
+# where a decay is 0 peers leave it out, and gradstep computes it even so.
 RULES: dict[str, tuple[str, Options]] = {
+    **{kind.rule(kind.checked({})): (name, {}) for name, kind in gs.OPTIMIZERS.items()},
     "adam": ("Adam", ADAM),
-    "adamw": ("AdamW", ADAM | {"weight_decay": 1e-2}),
+    "adamw": ("AdamW", ADAMW),
     "adam_amsgrad": ("Adam", ADAM | AMSGRAD),
-    "adamw_amsgrad": ("AdamW", ADAM | {"weight_decay": 1e-2} | AMSGRAD),
+    "adamw_amsgrad": ("AdamW", ADAMW | AMSGRAD),
     "sgd": ("SGD", SGD),
     "sgd_momentum": ("SGD", SGD | MOMENTUM),
     "sgd_nesterov": ("SGD", SGD | MOMENTUM | {"nesterov": True}),
@@ -67,16 +67,19 @@ RULES: dict[str, tuple[str, Options]] = {
     "rprop_plus": ("Rprop", {"lr": 1e-2, "variant": "rprop+"}),
     "nadam": ("NAdam", ADAM | {"lr": 2e-3}),
     "radam": ("RAdam", ADAM),
-    "eadam": ("EAdam", ADAM),
-    "eadam_amsgrad": ("EAdam", ADAM | AMSGRAD),
-    "padam_half": ("Padam", ADAM | {"partial": 0.5, "amsgrad": False}),
-    "padam_quarter": ("Padam", ADAM | {"partial": 0.25, "amsgrad": False}),
-    "padam_eighth": ("Padam", ADAM | {"partial": 0.125, "amsgrad": False}),
-    "padam_amsgrad_half": ("Padam", ADAM | {"partial": 0.5} | AMSGRAD),
-    "padam_amsgrad_quarter": ("Padam", ADAM | {"partial": 0.25} | AMSGRAD),
-    "padam_amsgrad_eighth": ("Padam", ADAM | {"partial": 0.125} | AMSGRAD),
-    "adabelief": ("AdaBelief", BELIEF),
-    "adabelief_amsgrad": ("AdaBelief", BELIEF | AMSGRAD),
+    "eadam_amsgrad": ("EAdam", AMSGRAD),
+    "padam_half": ("Padam", {"partial": 0.5, "amsgrad": False}),
+    "padam_quarter": ("Padam", {"partial": 0.25, "amsgrad": False}),
+    "padam_eighth": ("Padam", {"partial": 0.125, "amsgrad": False}),
+    "padam_amsgrad_half": ("Padam", {"partial": 0.5} | AMSGRAD),
+    "padam_amsgrad_quarter": ("Padam", {"partial": 0.25} | AMSGRAD),
+    "padam_amsgrad_eighth": ("Padam", {"partial": 0.125} | AMSGRAD),
+    "adabelief": (
+        "AdaBelief",
+        {k: v for k, v in ADAM.items() if k != "eps"}
+        | {"eps_acc": 1e-16, "eps_out": 1e-16, "rectify": True},
+    ),
+    "adabelief_amsgrad": ("AdaBelief", AMSGRAD),
     "madgrad": ("MADGRAD", MADGRAD),
     "madgrad_dual": ("MADGRAD", MADGRAD | {"momentum": 0.0}),
     "mirror_madgrad": ("MirrorMADGRAD", MADGRAD | {"eps": 0.0}),
@@ -85,9 +88,6 @@ RULES: dict[str, tuple[str, Options]] = {
     "schedulefree_adamw": ("ScheduleFreeAdamW", FREE),
     "schedulefree_adamw_inner": ("ScheduleFreeAdamW", FREE | {"inner_momentum": 0.9}),
     "schedulefree_radam": ("ScheduleFreeRAdam", FREE),
-    "lamb": ("LAMB", {"lr": 1e-3}),
-    "lars": ("LARS", {"lr": 0.1}),
-    "adai": ("Adai", {"lr": 1.0}),
 }
 
 
@@ -106,9 +106,8 @@ def optimizer(rule: str, params: Any) -> gs.Optimizer:
     """Make the optimizer that steps by this rule."""
     kind, options = RULES[rule]
     made: gs.Optimizer = gs.OPTIMIZERS[kind](params, **options)
-    found = {made.rule(group) for group in made.param_groups}
-    if found != {rule}:
-        raise LookupError(f"{kind} {options} is {found}, not {rule}; see RULES")
+    if (found := made.rule(made.param_groups[0])) != rule:
+        raise LookupError(f"{kind} {options} steps by {found}, not {rule}; see RULES")
     return made
 
 
@@ -118,18 +117,24 @@ def states_of(rule: str, dtype: DType) -> int:
 
 
 def bytes_each(rule: str, dtype: DType) -> int:
-    """Return the bytes that a step moves for each element.
+    """Return the bytes that one pass moves for each element.
 
-    Everything is read and written but the gradient, and states that are only read.
+    All is read and written but the gradient, and states that are only read.
     """
-    states = states_of(rule, dtype)
-    return (1 + 2 * (1 + states) - ONLY_READ.get(rule, 0)) * dtype.itemsize
+    all_written = bytes_moved(states_of(rule, dtype), 1, dtype)
+    return all_written - ONLY_READ.get(rule, 0) * dtype.itemsize
 
 
-def traffic_states(rule: str, dtype: DType) -> int:
-    """Return with how many states `traffic` moves the bytes of a rule, or just less.
+def roofline(rule: str, dtype: DType) -> tuple[str, int]:
+    """Return the rule that moves the bytes of another, and how many those are.
 
-    No kernel of `traffic` has a state that it only reads. Fewer bytes ask more of a
-    rule, never less.
+    If this build has none that also reads without writing, it is one that moves less,
+    which asks more of the rule.
     """
-    return states_of(rule, dtype) - ONLY_READ.get(rule, 0)
+    read = ONLY_READ.get(rule, 0)
+    written = states_of(rule, dtype) - read
+    name = "traffic" + (f"_state{written}" if written else "")
+    exact = name + (f"_read{read}" if read else "")
+    if any(kernel.rule == exact for kernel in _core.kernels()):
+        return exact, bytes_each(rule, dtype)
+    return name, bytes_moved(written, 1, dtype)

@@ -7,14 +7,12 @@ are changed between steps as the test says.
 import math
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from trajectories import (
     STEPS,
     Groups,
     Pair,
-    assert_within,
     begun,
     follow,
     grouped,
@@ -44,12 +42,16 @@ def shrink(pair: Pair) -> None:
     for ours, theirs in pair.groups():
         theirs["weight_decay"] = 0.0
         for p in theirs["params"]:
-            p *= 1 - ours["lr"] * ours["weight_decay"]
+            p.mul_(1 - ours["lr"] * ours["weight_decay"])
 
 
-@pytest.mark.parametrize("momentum", [0.0, 0.83])
-def test_sgd_with_decoupled_decay(momentum: float) -> None:
-    options = numbers("lr weight_decay", {"momentum": momentum}, {"nesterov": False})
+@pytest.mark.parametrize(
+    "variants",
+    rotated({}, {"momentum": 0.83}, {"momentum": 0.71, "nesterov": True}),
+    ids=str,
+)
+def test_sgd_with_decoupled_decay(variants: Any) -> None:
+    options = numbers("lr weight_decay", *variants)
     follow(
         made(gs.SGD, options, **DECOUPLED),
         made(torch.optim.SGD, options, foreach=False),
@@ -68,19 +70,23 @@ def test_sgd_with_dampening_from_the_first_step_on() -> None:
     )
 
 
-def test_velocity_is_a_buffer_of_gradients_times_their_rates() -> None:
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_velocity_is_a_buffer_of_gradients_times_their_rates(decoupled: bool) -> None:
     """torch's momentum at lr = 1, of lr (g + weight_decay p)."""
 
     def before(pair: Pair) -> None:
+        if decoupled:
+            shrink(pair)
         for ours, theirs in pair.groups():
             theirs["lr"] = 1.0
-            theirs["weight_decay"] = ours["lr"] * ours["weight_decay"]
+            if not decoupled:
+                theirs["weight_decay"] = ours["lr"] * ours["weight_decay"]
             for p in theirs["params"]:
                 p.grad *= ours["lr"]
 
     options = numbers("lr weight_decay momentum")
     follow(
-        made(gs.SGD, options, form="velocity"),
+        made(gs.SGD, options, form="velocity", decoupled_weight_decay=decoupled),
         made(torch.optim.SGD, options, foreach=False),
         {"z": lambda kept: -kept["momentum_buffer"]},
         before=before,
@@ -108,11 +114,9 @@ def test_torchs_nesterov_stands_where_ours_looks_ahead() -> None:
         pair.theirs.step()
         pair.ours.step(grouped(n + slope(p) for n, p in zip(noise, ahead)))
         ahead = [p for group in pair.ours.lookahead() for p in group]
-        for i, theta in enumerate(pair.thetas):
-            where = f"of array {i} at step {pair.t}"
-            b = pair.theirs.state[theta]["momentum_buffer"].numpy()
-            assert_within(ahead[i], theta.numpy(), f"p + mu z {where}")
-            assert_within(pair.ours.state[i]["z"], -b, f"z {where}")
+        pair.assert_same("p + mu z", ahead, pair.thetas)
+        kept = [-pair.theirs.state[p]["momentum_buffer"] for p in pair.thetas]
+        pair.assert_same("z", [s["z"] for s in pair.ours.state], kept)
 
 
 def test_adagrad_with_eps_inside_has_a_larger_sum() -> None:

@@ -1,6 +1,6 @@
 """Schedule-free classes and their authors' code go the same way, averages included."""
 
-from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,10 +8,10 @@ import pytest
 import schedulefree as sf
 import torch
 from trajectories import (
+    STEPS,
     Groups,
     Make,
     Pair,
-    assert_within,
     begun,
     follow,
     made,
@@ -45,8 +45,7 @@ def assert_averages(pair: Pair) -> None:
     pair.ours.train()
     assert all(np.array_equal(p, h) for p, h in zip(pair.arrays, held))
     pair.theirs.eval()
-    for i, theta in enumerate(pair.thetas):
-        assert_within(ours[i], theta.numpy(), f"x of array {i} at step {pair.t}")
+    pair.assert_same("x", ours, pair.thetas)
     pair.theirs.train()
 
 
@@ -94,6 +93,10 @@ def test_radam(power: float, silent: Any) -> None:
     )
 
 
+def at_y(pair: Pair, gradients: list[Any]) -> None:
+    gradients += pair.feed(pair.noise())
+
+
 @pytest.mark.parametrize(
     ("ours", "theirs", "names"),
     [
@@ -106,17 +109,17 @@ def test_closures(ours: Any, theirs: Any, names: str) -> None:
     """Theirs keep the average in the parameter, and go to y for the gradient only."""
     options = numbers("lr weight_decay " + names + WEIGHTS)
     pair = Pair(made(ours, options), made(theirs, options, foreach=False))
-    for pair.t in range(1, 201):
+    for pair.t in range(1, STEPS + 1):
         pair.schedule(0.05, 0.02)
-        noise, found = pair.noise(), []
-        pair.theirs.step(lambda: found.append(pair.feed(noise)))
-        pair.ours.step(found[0])
+        gradients: list[Any] = []
+        pair.theirs.step(partial(at_y, pair, gradients))
+        pair.ours.step(gradients)
         x = [x for group in pair.ours.eval_params() for x in group]
-        for i, theta in enumerate(pair.thetas):
-            where = f"of array {i} at step {pair.t}"
-            assert_within(x[i], theta.numpy(), f"x {where}")
-            z = pair.theirs.state[theta]["z"].numpy()
-            assert_within(pair.ours.state[i]["z"], z, f"z {where}")
+        pair.assert_same("x", x, pair.thetas)
+        kept = [pair.theirs.state[theta] for theta in pair.thetas]
+        for name in pair.ours.state[0].keys() - {"step", *SCALARS}:
+            ours_ = [s[name] for s in pair.ours.state]
+            pair.assert_same(name, ours_, [s[SECOND[name]] for s in kept])
 
 
 def found_x(kept: dict[str, Any]) -> Any:

@@ -1,14 +1,14 @@
 """Classes and torch.optim's go the same way for 200 steps, in float64.
 
-torch is told to loop over tensors: its other paths round otherwise (NAdam's and RAdam's
-by more than the bound here).
+torch is told to loop over tensors; its other paths round otherwise.
 """
 
+import math
 from typing import Any
 
 import pytest
 import torch
-from trajectories import States, follow, made, numbers, rotated
+from trajectories import Pair, States, follow, made, numbers, rotated
 
 import gradstep as gs
 
@@ -81,6 +81,38 @@ def test_torch(name: str, names: str, variants: Any, states: States) -> None:
         made(getattr(gs, name), options, **shared),
         made(getattr(torch.optim, name), options, foreach=False, **shared),
         states,
+        late=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "names", "variants", "states"),
+    [
+        pytest.param(name, names, (variants[-1], variants[1]), states, id=name)
+        for name, names, variants, states in CASES
+        if name in {"SGD", "RMSprop"} or "betas" in names
+    ],
+)
+def test_momenta_may_change_too(
+    name: str, names: str, variants: Any, states: States
+) -> None:
+    """As with torch's cyclic schedules of learning rates."""
+
+    def before(pair: Pair) -> None:
+        for groups in pair.groups():
+            for group in groups:
+                momentum = 0.7 + 0.2 * math.cos(pair.t / 9)
+                if "betas" in group:
+                    group["betas"] = momentum, 0.95 + 0.04 * momentum
+                elif group["momentum"]:
+                    group["momentum"] = momentum
+
+    options = numbers(names, *variants)
+    follow(
+        made(getattr(gs, name), options),
+        made(getattr(torch.optim, name), options, foreach=False),
+        states,
+        before=before,
         late=True,
     )
 

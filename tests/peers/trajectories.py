@@ -8,7 +8,7 @@ decay, those of each group by a schedule of its own.
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -73,14 +73,9 @@ States = Mapping[str, str | Callable[[dict[str, Any]], Any]]
 def numbers(names: str, *extra: Mapping[str, Any]) -> Options:
     """These numbers for either group, and what else the first and the last have."""
     first, second = ({k: given[k] for k in names.split()} for given in NUMBERS)
-    return (
-        (first | dict(extra[0]), second | dict(extra[-1]))
-        if extra
-        else (
-            first,
-            second,
-        )
-    )
+    if extra:
+        first, second = first | dict(extra[0]), second | dict(extra[-1])
+    return first, second
 
 
 def rotated(*variants: Mapping[str, Any]) -> list[tuple[Any, Any]]:
@@ -120,7 +115,7 @@ def renamed(options: Options, **names: str) -> Options:
 
 @contextmanager
 def doubles() -> Iterator[None]:
-    """float64 as torch's default, in which it keeps scalars, such as NAdam's product."""
+    """float64 as torch's default, in which it keeps scalars."""
     torch.set_default_dtype(torch.float64)
     try:
         yield
@@ -130,7 +125,7 @@ def doubles() -> Iterator[None]:
 
 def slope(p: Any) -> Any:
     """The part of a gradient that depends on where the parameter is."""
-    return 0.7 * np.sin(2 * p)
+    return 0.4 * np.sin(2 * p)
 
 
 def grouped(flat: Iterable[Any]) -> list[list[Any]]:
@@ -143,7 +138,7 @@ def assert_within(actual: Any, expected: Any, what: str, bound: float = BOUND) -
     actual, expected = np.asarray(actual), np.asarray(expected)
     assert actual.shape == expected.shape, what
     error, size = abs(actual - expected).max(), abs(expected).max()
-    assert error <= bound * size, f"{what} is off by {error / size:.2g}"
+    assert error <= bound * size, f"{what} is off by {error:.2g} of {size:.2g}"
 
 
 class Pair:
@@ -200,34 +195,31 @@ class Pair:
             None if n is None else n + slope(p) for p, n in zip(self.arrays, noise)
         )
 
+    def assert_same(
+        self, name: str, ours: Any, theirs: Any, bound: float = BOUND
+    ) -> None:
+        """What there is of all arrays is the same."""
+        for i, (x, y) in enumerate(zip(ours, theirs, strict=True)):
+            assert_within(x, y, f"{name} of array {i} at step {self.t}", bound)
+
     def compare(self, states: States, bound: float) -> None:
         """Parameters, and all states and scalars of those that have taken a step."""
-        indices = iter(range(len(self.arrays)))
-        for group in self.theirs.param_groups:
-            for _ in group["params"]:
-                i = next(indices)
-                theta, where = self.thetas[i], f"of array {i} at step {self.t}"
-                assert_within(self.arrays[i], theta.numpy(), f"p {where}", bound)
-                known = self.theirs.state
-                kept = {
-                    "k": known.get("k"),
-                    **group,
-                    "p": theta,
-                    **known.get(theta, {}),
-                }
-                if self.late and self.t <= 3 and i == 1:
-                    continue
-                base = getattr(self.ours, "base", self.ours)
-                states_ = {**base.state[i], **self.ours.state[i]}
-                for name, value in states_.items():
-                    if name in states:
-                        key = states[name]
-                        theirs = kept[key] if isinstance(key, str) else key(kept)
-                        assert_within(value, theirs, f"{name} {where}", bound)
-                    else:
-                        assert name == "step", name
-                        if "step" in kept:
-                            assert value == kept["step"], where
+        self.assert_same("p", self.arrays, self.thetas, bound)
+        base = getattr(self.ours, "base", self.ours)
+        known = self.theirs.state
+        group_of = (g for g in self.theirs.param_groups for _ in g["params"])
+        for i, (theta, group) in enumerate(zip(self.thetas, group_of, strict=True)):
+            if self.late and self.t <= 3 and i == 1:
+                continue
+            kept = {"k": known.get("k"), **group, "p": theta, **known.get(theta, {})}
+            ours = {**base.state[i], **self.ours.state[i]}
+            count = kept.get("step", kept["k"])
+            assert count is None or ours["step"] == count
+            for name in ours.keys() - {"step"}:
+                key = states[name]
+                theirs = kept[key] if isinstance(key, str) else key(kept)
+                where = f"{name} of array {i} at step {self.t}"
+                assert_within(ours[name], theirs, where, bound)
 
 
 def follow(
@@ -260,3 +252,44 @@ def follow(
             if pair.t in COMPARED:
                 pair.compare(states, bound)
                 check(pair)
+
+
+def fed(theirs: Any, thetas: Iterable[torch.Tensor], gradients: Iterable[Any]) -> None:
+    """A step of a peer by these gradients; None is none."""
+    for theta, g in zip(thetas, gradients, strict=True):
+        theta.grad = None if g is None else torch.from_numpy(g.copy())
+    theirs.step()
+
+
+class Raced(NamedTuple):
+    """Where one array came to, and the optimizers."""
+
+    ours: NDArray[Any]
+    theirs: NDArray[Any]
+    us: gs.Optimizer
+    them: Any
+    # The peer's state of it.
+    kept: dict[str, Any]
+
+
+def raced(
+    p: Any,
+    gradients: Iterable[NDArray[Any]],
+    ours: Callable[..., gs.Optimizer],
+    theirs: Callable[..., Any],
+    **options: Any,
+) -> Raced:
+    """One array, by the same gradients and options, with us and with them."""
+    p = np.array(p)
+    theta = torch.from_numpy(p.copy())
+    us, them = ours(p, **options), theirs([theta], **options)
+    for g in gradients:
+        fed(them, [theta], [g])
+        us.step(g)
+    return Raced(p, theta.numpy(), us, them, them.state[theta])
+
+
+def off(actual: Any, expected: Any) -> float:
+    """The error relative to the largest element."""
+    actual, expected = np.asarray(actual, float), np.asarray(expected, float)
+    return float(abs(actual - expected).max() / abs(expected).max())
