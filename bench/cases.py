@@ -10,6 +10,7 @@ import numpy as np
 from contestants import PEERS, Arrays, Maker, Step, step_gradstep, step_traffic
 from rules import DType, bytes_each
 
+import gradstep as gs
 from gradstep.roofline import interleaved
 
 Result = dict[str, Any]
@@ -71,7 +72,9 @@ def measure(case: str, rule: str, dtype: DType, names: list[str], most: int) -> 
     ours = np.array(times["gradstep"])
     ratio = {k: np.quantile(np.array(t) / ours, QUARTILES) for k, t in times.items()}
     return {
+        "rule": rule,
         "case": case,
+        "threads": gs.get_num_threads(),
         "repeat": repeat,
         "others": elsewhere,
         "bytes": bytes_each(rule, dtype) * sum(sizes(case)),

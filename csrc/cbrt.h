@@ -1,10 +1,12 @@
-/* cbrt.h: the cube root, the same bits everywhere. libm's differ from one to the next.
+/* cbrt.h: the cube root, the same bits everywhere. libm's differ from one to the
+ * next.
  *
- * A seed by dividing the exponent, within 4 %, then Halley's iteration, which triples the
- * correct digits. The float root takes its last iteration in double: it is correctly
- * rounded, as trying every float has shown (tests/test_cbrt.py tries every significand).
- * The double root is a pinned sequence, wrong by less than one unit of the last place.
- * Products alone, towards 1/cbrt(x), are slower for float and as long to read. */
+ * A seed by dividing the exponent, within 4 %, then Halley's iteration, which
+ * triples the correct digits. The float root takes its last iteration in double: it
+ * is correctly rounded, as trying every float has shown (tests/test_cbrt.py tries
+ * every significand). The double root is a pinned sequence, wrong by less than one
+ * unit of the last place. Products alone, towards 1/cbrt(x), are slower for float
+ * and as long to read. */
 #ifndef GRADSTEP_CBRT_H
 #define GRADSTEP_CBRT_H
 
@@ -13,7 +15,8 @@
 
 #define GS_INLINE static inline __attribute__((always_inline))
 
-/* Written as a correction of y, which loses least, by a ratio, which cannot overflow. */
+/* Written as a correction of y, which loses least, by a ratio, which cannot
+ * overflow. */
 #define GS_CUBE(y) ((y) * (y) * (y))
 #define GS_HALLEY(y, x) ((y) - (y) * ((GS_CUBE(y) - (x)) / (2 * GS_CUBE(y) + (x))))
 

@@ -1,20 +1,21 @@
 /* gradstep.h: steps from C or Cython code, without Python and without the GIL.
  *
- *     const gradstep_api *gs = gradstep_import();    // with the GIL, once
+ *     const gradstep_api *gs = gradstep_import();    // with the GIL; NULL: raised
  *     gs_plan plan;
- *     gs->plan_init(&plan, tensors, groups);
+ *     if (!gs->plan_init(&plan, tensors, groups)) no memory;
  *     for each tensor: segment.kernel = gs->find("adam", "f64"), segment.p, .n, .state,
  *         group; norm = gs->find("norm", "f64") if a group clips
- *     for each group: hyper in the order of kernel->hyper; grad_scale = 1
- *     gs->plan_reserve(&plan);
+ *     for each group: hyper in the order of kernel->hyper; grad_scale is 1
+ *     if (!gs->plan_reserve(&plan)) no memory;
  *     in each step: segment.g and moving = true, of those that have a gradient;
  *     gs->plan_step(&plan);
  *     gs->plan_free(&plan);
  *
- * All arrays are without gaps, of the kernel's type and in one order of elements; what a
- * step writes overlaps nothing else. Nobody checks that here. States begin as
- * gradstep.functional.init makes them. plan_step may be called from any thread, for one
- * plan from one at a time. */
+ * All arrays are without gaps, of the kernel's type and in one order of elements;
+ * what a step writes overlaps nothing else; norm and plan_reserve are not optional.
+ * Nobody checks that here. States begin as gradstep.functional.init makes them,
+ * mostly zero. plan_step may be called from any thread, for one plan from one at a
+ * time. gradstep_import is here if Python.h was included before. */
 #ifndef GRADSTEP_H
 #define GRADSTEP_H
 

@@ -35,7 +35,8 @@ RULE_HOST double two_to(int64_t n)
 #define LN2_HIGH 0x1.62e42fee00000p-1 /* 33 bits: exact when times an exponent */
 #define LN2_LOW 0x1.a39ef35793c76p-33
 
-/* e^x: x = k ln 2 + r, and e^r by its series, |r| < 0.35. Relative error some 3e-16. */
+/* e^x: x = k ln 2 + r, and e^r by its series, |r| < 0.35. Relative error some 3e-16; 0
+ * below -708, infinity above 709. */
 RULE_HOST double exponential(double x)
 {
     if (!(x > -708))
@@ -73,7 +74,7 @@ RULE_HOST double logarithm(double x)
 #undef LN2_HIGH
 #undef LN2_LOW
 
-/* b^x for b >= 0, by products if x is a small whole number. */
+/* b^x for b >= 0, by products if x is a small whole number; else a subnormal b is 0. */
 RULE_HOST double power(double b, double x)
 {
     if (x >= 0 && x <= 64 && x == floor(x))
@@ -81,6 +82,25 @@ RULE_HOST double power(double b, double x)
     if (b < 0x1p-1022)
         return x < 0 ? HUGE_VAL : 0;
     return exponential(x * logarithm(b));
+}
+
+/* The root of a sum of squares; NaN if that left the range, so that no step is taken as
+ * if a tensor were infinitely long. */
+RULE_HOST double length(double squares)
+{
+    return squares - squares == 0 ? sqrt(squares) : NAN;
+}
+
+/* A power of 2 near the root of x, for a normal x > 0; 1 for others. A coefficient
+ * that may leave the range of float is split by it into two that do not. */
+RULE_HOST double half_of(double x)
+{
+    const union {
+        double value;
+        uint64_t bits;
+    } y = {.value = x};
+    return x >= 0x1p-1022 && x - x == 0 ? two_to(((int64_t)(y.bits >> 52) - 1023) / 2)
+                                        : 1;
 }
 
 /* RAdam's length of the approximated average, and the factor that rectifies a step

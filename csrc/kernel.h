@@ -3,6 +3,10 @@
 #ifndef GRADSTEP_KERNEL_H
 #define GRADSTEP_KERNEL_H
 
+#if defined __FAST_MATH__ || __FLT_EVAL_METHOD__ != 0
+#error "-ffast-math and x87 arithmetic give other bits; take them out of CFLAGS"
+#endif
+
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -36,14 +40,15 @@ typedef struct gs_kernel {
     const char *const *hyper;  /* names, in the order prepare() wants; NULL ends them */
     const char *const *state;  /* names, in the order of gs_segment.state; NULL ends */
     const char *const *scalar; /* names of what prepare() keeps between steps */
-    size_t param_size;         /* bytes of one element */
+    unsigned copies;   /* bit k: state k begins as the parameter, at the first step */
+    size_t param_size; /* bytes of one element */
     size_t state_size;
 
     /* Hyperparameters and the 1-based step count to coefficients, once per step. Where
      * there are sums, once without them, for gather(), and once with them. */
     void (*prepare)(const double *hyper, double t, double *scalars, const double *sums,
                     void *coef);
-    /* Elements [begin, end) of a segment. */
+    /* Elements [begin, end) of a segment; NULL in what only gathers. */
     void (*step)(const gs_segment *s, size_t begin, size_t end);
 
     /* Before it, from a multiple of GS_BLOCK: sums of each block to segment.partial. */

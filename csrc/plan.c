@@ -1,11 +1,11 @@
 /* plan.c: step counts, hyperparameters and sums to coefficients, and one run of all. */
 #include "plan.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fpenv.h"
+#include "host_math.h"
 #include "reduce.h"
 #include "run.h"
 
@@ -21,8 +21,11 @@ bool gs_plan_init(gs_plan *plan, size_t tensors, size_t groups)
         .live = calloc(tensors + 1, sizeof *plan->live),
         .coef = calloc(tensors + 1, GS_MAX_COEF),
     };
-    if (plan->tensor && plan->group && plan->stepping && plan->live && plan->coef)
+    if (plan->tensor && plan->group && plan->stepping && plan->live && plan->coef) {
+        for (size_t j = 0; j < groups; j++)
+            plan->group[j].grad_scale = 1;
         return true;
+    }
     gs_plan_free(plan);
     return false;
 }
@@ -68,6 +71,15 @@ static void prepare(const gs_plan *plan, gs_tensor *x, const double *sums)
     x->segment.coef = coef;
 }
 
+/* States that begin as the parameter do so here, not when the optimizer is built:
+ * parameters may be loaded in between. */
+static void copy_parameter(const gs_segment *s)
+{
+    for (int k = 0; k < GS_MAX_STATE; k++)
+        if (s->kernel->copies >> k & 1)
+            memcpy(s->state[k], s->p, s->n * s->kernel->param_size);
+}
+
 /* Moves on the step counts and scalars; returns how many tensors are live. */
 static size_t begin(gs_plan *plan)
 {
@@ -80,6 +92,8 @@ static size_t begin(gs_plan *plan)
             continue;
         x->moving = false;
         x->t++;
+        if (x->t == 1)
+            copy_parameter(&x->segment);
         if (last && same_coef(x, &before) && !x->segment.kernel->sums) {
             x->segment.coef = last->segment.coef;
             memcpy(x->scalar, last->scalar, sizeof x->scalar);
@@ -95,7 +109,7 @@ static size_t begin(gs_plan *plan)
     return live;
 }
 
-/* The norm of all gradients, each times its grad_scale. */
+/* The norm of all gradients, each times its grad_scale; NaN if it is not finite. */
 static double norm(gs_plan *plan, size_t live)
 {
     double squares = 0;
@@ -108,16 +122,13 @@ static double norm(gs_plan *plan, size_t live)
         squares += sum;
         plan->live[i].kernel = plan->stepping[i]->segment.kernel;
     }
-    return sqrt(squares);
+    return length(squares);
 }
 
-/* A norm that is not finite makes every gradient NaN, not 0. */
 static double clip_factor(const gs_group *group, double norm)
 {
     const double factor = group->clip_norm / (norm + group->clip_eps);
-    if (!(group->clip_norm > 0) || factor >= 1)
-        return 1;
-    return norm - norm == 0 ? factor : NAN;
+    return group->clip_norm > 0 && !(factor >= 1) ? factor : 1;
 }
 
 static void clip(gs_plan *plan, size_t live)

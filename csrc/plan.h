@@ -45,8 +45,8 @@ void gs_plan_free(gs_plan *plan);
 /* One step of every moving tensor, each counting its own t. */
 void gs_plan_step(gs_plan *plan);
 
-/* The sums of the kernel of each moving tensor, GS_MAX_SUMS to a tensor, in their order;
- * nothing steps. */
+/* The sums of the kernel of each moving tensor, GS_MAX_SUMS to a tensor, in their
+ * order; nothing steps. */
 void gs_plan_sums(gs_plan *plan, double *sums);
 
 /* Two threads must not take one optimizer's step at once: false if one is at it. */

@@ -8,9 +8,11 @@
  * and after it K(prepare) and K(update). If it needs them:
  *   RULE_SCALARS(X)      numbers (double) that prepare() keeps from step to step of a
  *                        tensor; it must set them when t is 1
+ *   RULE_COPIES(X)       states that begin as the parameter, at its first step
  *   RULE_SUMS(X)         sums over a tensor, or with RULE_ACROSS over all tensors, that
  *                        prepare() reads. K(gather) gives an element's terms before any
- *                        element is updated; it may change states
+ *                        element is updated; it may change states. With RULE_STEPS 0
+ *                        that is all: there is no update
  * Words from kernels.c: DTYPE (f32), T (the type of arithmetic and state), P and G
  * (storage of parameter and gradient), ISA; from the list of rules: VARIANT (empty or
  * _name). */
@@ -21,6 +23,9 @@
 #error "a rule defines RULE, RULE_HYPER, RULE_STATE and RULE_COEF"
 #endif
 
+#if defined RULE_SCALARS && defined RULE_SUMS
+#error "with sums prepare() runs twice, and scalars would move on twice"
+#endif
 #ifdef RULE_SCALARS
 #define SCALARS_(...) __VA_ARGS__
 #else
@@ -34,6 +39,12 @@
 #define GATHERS 0
 #define SUMS_(...)
 #define RULE_SUMS(X)
+#endif
+#ifndef RULE_COPIES
+#define RULE_COPIES(X)
+#endif
+#ifndef RULE_STEPS
+#define RULE_STEPS 1
 #endif
 
 /* For rules with both kinds of weight decay: coefficients `decay` and `keep`, of

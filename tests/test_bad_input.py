@@ -247,7 +247,7 @@ OPTIONS: list[Row] = [
 ]
 for field in "lr", "eps", "weight_decay", "momentum":
     for bad in (NAN, INF, -INF, -1e-3, f8(NAN)):
-        words = rf"{field} must be in \[0, (inf|1)\), got {bad}"
+        words = rf"{field} must be in \[(0|1e-07), (inf|1)\), got {bad}"
         OPTIONS += of_all(field, bad, ValueError, words)
     for bad in ("0.1", None, True, 1j, np.array([0.1]), np.array(0.1)):
         words = f"{field} must be a real number, got {type(bad).__name__}"

@@ -45,6 +45,8 @@ def _compare(kernel: _core.Kernel, t: int, n: int, hyper: dict[str, float]) -> N
     seed = 100 * t + n
     inputs = {"p": floats(seed, n, dtype), "g": floats(seed + 99, n, dtype)}
     states = random_state(kernel, seed, n)
+    for name in kernel.copies if t == 1 else ():
+        states[name][...] = inputs["p"]
     _assert_spread(n, *inputs.values(), *states.values())
 
     u = float(np.finfo(dtype).eps) / 2
@@ -89,6 +91,7 @@ def test_a_long_run_stays_with_the_reference(kernel: _core.Kernel) -> None:
     engine.bound()
     wide = {"p": p.astype(np.float64)}
     wide |= {name: np.zeros(n) for name in states} | dict.fromkeys(kernel.scalar, 0.0)
+    wide |= {name: wide["p"].copy() for name in kernel.copies}
     for t in range(1, 21):
         g = floats(100 + t, n, dtype)
         engine.step(g)

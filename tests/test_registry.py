@@ -80,7 +80,7 @@ def test_classes_are_exported_and_documented(name: str) -> None:
 
 
 # Bytes of a float32 element in the two passes of rules with sums.
-PASSES = {"lamb": (24, 16), "lars": (8, 20), "adai": (12, 36)}
+PASSES = {"lamb": (24, 16), "lars": (8, 20), "adai": (16, 32)}
 
 
 @pytest.mark.parametrize("name", sorted(OPTIMIZERS))

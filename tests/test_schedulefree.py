@@ -153,9 +153,9 @@ def test_out_is_checked() -> None:
 
 
 def test_beta_must_not_be_zero() -> None:
-    with pytest.raises(ValueError, match="momentum must be above 0"):
+    with pytest.raises(ValueError, match=r"momentum must be in \[0.01, 1\), got 0"):
         gs.ScheduleFreeSGD(np.ones(2), momentum=0.0)
-    with pytest.raises(ValueError, match="beta1 must be above 0"):
+    with pytest.raises(ValueError, match=r"beta1 must be in \[0.01, 1\), got 0"):
         gs.ScheduleFreeAdamW(np.ones(2), betas=(0.0, 0.9))
 
 
@@ -190,8 +190,17 @@ def test_around_with_groups_and_missing_gradients() -> None:
 
 def test_a_base_must_be_an_optimizer_of_what_it_is_given() -> None:
     w = np.ones(3)
-    for bad in (gs.SGD(w), lambda z: gs.SGD(z.copy()), lambda _: None, 3):
+    split = lambda z: gs.SGD([{"params": z[0]}, {"params": z[1]}])  # noqa: E731
+    for p, bad in (
+        *((w, b) for b in (gs.SGD(w), lambda z: gs.SGD(z.copy()), lambda _: None, 3)),
+        ([w, np.ones(2)], split),
+        (w, None),
+    ):
         with pytest.raises(TypeError, match="ScheduleFree: base must return a grads"):
+            gs.ScheduleFree(p, bad)
+    shifted = functools.partial(gs.SGD, momentum=0.5, nesterov=True, form="velocity")
+    for bad in (functools.partial(gs.SAM, base=gs.SGD), shifted):
+        with pytest.raises(TypeError, match="base must be a rule that takes its grad"):
             gs.ScheduleFree(w, bad)
     with pytest.raises(ValueError, match="pass maximize=True to its base"):
         gs.ScheduleFree(w, gs.SGD, maximize=True)
@@ -212,3 +221,109 @@ def test_a_failed_load_leaves_the_base_alone() -> None:
     assert image(params, opt) == before
     with pytest.raises(KeyError, match="lacks 'base'"):
         opt.load_state_dict({"state": {}, "param_groups": []})
+
+
+@methods
+def test_the_average_begins_where_the_first_step_finds_the_parameter(name: str) -> None:
+    """Weights are often loaded after the optimizer has been built."""
+    params, others = start(np.float64), start(np.float64)
+    late, early = METHODS[name](params), None
+    for key in params:
+        params[key] += 3.0
+        others[key] += 3.0
+    early = METHODS[name](others)
+    assert late.eval_params()["w"].tobytes() == params["w"].tobytes()
+    for k in range(6):
+        late.step(grads(params, k))
+        early.step(grads(others, k))
+    assert image(params, late) == image(others, early)
+
+
+@methods
+def test_without_gradients_nothing_drifts(name: str) -> None:
+    params = start()
+    opt = METHODS[name](params)
+    for k in range(5):
+        opt.step(grads(params, k))
+    zero = {key: np.zeros_like(p) for key, p in params.items()}
+    z = [s["z"].copy() for s in opt.state]
+    for _ in range(2000):
+        opt.step(zero)
+    # y goes to z and stays; nothing wanders away from between the two.
+    for i, p in enumerate(params.values()):
+        if name in ("sgd", "adamw", "around"):
+            assert opt.state[i]["z"].tobytes() == z[i].tobytes()
+            low, high = np.minimum(z[i], p), np.maximum(z[i], p)
+            assert ((low <= p) & (p <= high)).all()
+
+
+@pytest.mark.parametrize("cls", [gs.ScheduleFreeSGD, gs.MADGRAD, gs.MirrorMADGRAD])
+def test_what_never_has_a_gradient_keeps_every_bit(cls: Any) -> None:
+    w = np.random.default_rng(0).standard_normal(999).astype(np.float32)
+    before = w.tobytes()
+    opt = cls(w, lr=0.1)
+    for _ in range(300):
+        opt.step(np.zeros_like(w))
+    assert w.tobytes() == before
+
+
+def test_the_weight_of_the_average_cannot_change_after_a_step() -> None:
+    w = np.ones(3)
+    opt = gs.ScheduleFreeSGD(w, momentum=0.8)
+    opt.momentum = 0.7
+    opt.step(w + 1)
+    before = w.tobytes()
+    opt.momentum = 0.5
+    with pytest.raises(ValueError, match="momentum cannot change after a step"):
+        opt.step(w + 1)
+    assert w.tobytes() == before
+
+
+def test_out_shares_nothing() -> None:
+    for method in METHODS.values():
+        w = np.ones(4)
+        opt = method([w, np.ones(4)])
+        opt.step([np.ones(4), np.ones(4)])
+        whole = np.empty(12)
+        for out in (
+            [w, np.empty(4)],
+            [np.empty(4), opt.state[1]["z"]],
+            [whole[:4], whole[3:7]],
+        ):
+            before = image({"w": w}, opt)
+            with pytest.raises(ValueError, match="eval_params: out shares memory"):
+                opt.eval_params(out=out)
+            assert image({"w": w}, opt) == before
+
+
+def test_a_refused_step_around_a_base_moves_neither() -> None:
+    params = start()
+    opt = METHODS["around"](params)
+    opt.step(grads(params, 0))
+    before = image(params, opt)
+    good = grads(params, 1)
+    for bad in ({**good, "b": np.ones(4, np.float32)}, params, {"w": good["w"]}):
+        with pytest.raises((ValueError, KeyError)):
+            opt.step(bad)
+        assert image(params, opt) == before
+    params["w"].flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        opt.step(good)
+    params["w"].flags.writeable = True
+    assert image(params, opt) == before
+    w, v = np.ones(2), np.ones(2)
+    one, other = (gs.ScheduleFree([p], gs.SGD) for p in (w, v))
+    one.step(g for g in [np.ones(2)])
+    other.step([np.ones(2)])
+    assert w.tobytes() == v.tobytes()
+    one.base.add_param_group({"params": np.ones(2)})
+    with pytest.raises(ValueError, match="base has been given other arrays"):
+        one.step([np.ones(2)])
+
+
+def test_decay_at_y_comes_before_the_bases_own() -> None:
+    w = np.ones(1)
+    base = functools.partial(gs.SGD, lr=0.5, weight_decay=0.5)
+    opt = gs.ScheduleFree(w, base, weight_decay_at_y=0.5, momentum=0.0)
+    opt.step(np.zeros(1))
+    assert w.tolist() == [0.5625]  # (1 - 0.25) (1 - 0.25), as the authors' wrapper

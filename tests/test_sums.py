@@ -158,3 +158,53 @@ def test_sam_leaves_what_has_no_gradient_and_climbs_down_for_maximize() -> None:
     opt.second_step([np.array([0.0, 1.0]), None])
     assert a.tolist() == [1, 1.5]
     assert b.tolist() == [7, 7]
+
+
+def test_sam_takes_gradients_that_can_be_read_once() -> None:
+    a, b = np.ones(2), np.ones(2)
+    opt = gs.SAM([a, b], SGD, rho=0.5)
+    opt.first_step(g for g in [np.ones(2), np.zeros(2)])
+    opt.second_step(g for g in [np.ones(2), np.zeros(2)])
+    assert a.tolist() == [1 - 0.1, 1 - 0.1]
+    averaged = gs.SAM([a], lambda p: gs.ScheduleFreeSGD(p, lr=0.1))
+    averaged.first_step([np.ones(2)])
+    averaged.base.eval()
+    climbed = a.tobytes()
+    with pytest.raises(RuntimeError, match=r"call train\(\) first"):
+        averaged.second_step([np.ones(2)])
+    assert a.tobytes() == climbed
+
+
+def test_a_missing_base_is_named() -> None:
+    with pytest.raises(TypeError, match="SAM: base must return a gradstep optimizer"):
+        gs.SAM(np.ones(2))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_small_and_large_gradients_leave_the_range_of_no_coefficient(
+    dtype: Any,
+) -> None:
+    tiny = 1e-20 if dtype is np.float32 else 1e-100
+    w, v = np.ones(4, dtype), np.ones(4, dtype)
+    g = np.array([1.0, 2.0, 3.0, 4.0], dtype)
+    small, plain = gs.Adai(w, lr=0.5), gs.Adai(v, lr=0.5)
+    for _ in range(3):
+        small.step(g * dtype(tiny))
+        plain.step(g)
+    for name in ("product",):
+        np.testing.assert_allclose(
+            small.state[0][name], plain.state[0][name], rtol=1e-4
+        )
+    gs.Adai(w).step(np.zeros(4, dtype))
+    assert np.isfinite(w).all()
+    w = np.ones(4, dtype)
+    least = 1e-150 if dtype is np.float64 else np.finfo(dtype).smallest_normal
+    gs.LARS(w, lr=1.0).step(np.full(4, least, dtype))
+    np.testing.assert_allclose(w, 1 - 1e-3, rtol=1e-6)
+
+
+def test_a_length_beyond_all_numbers_shows() -> None:
+    for cls in (gs.LARS, gs.LAMB):
+        w = np.full(3, 1e160)
+        cls(w).step(np.full(3, 1e160))
+        assert np.isnan(w).all(), cls

@@ -12,7 +12,7 @@
 #define RULE_HYPER(X) X(lr) X(beta0) X(beta2) X(eps) X(weight_decay) X(decoupled)
 #define RULE_STATE(X) X(m) X(v) X(product)
 #define RULE_COEF(X)                                                                   \
-    X(b2) X(a2) X(decay) X(keep) X(unit) X(beta0) X(most) X(going) X(lr)
+    X(b2) X(a2) X(decay) X(keep) X(unit) X(size) X(beta0) X(most) X(going) X(lr)
 #define RULE_SUMS(X) X(v) X(count)
 #define RULE_ACROSS
 #include "../rule_begin.h"
@@ -23,7 +23,9 @@ RULE_HOST void K(prepare)(const HYPER *h, double t, const SUMS *sum, WIDE *c)
     c->b2 = h->beta2;
     c->a2 = 1 - h->beta2;
     c->unit = 1 / (1 - powi(h->beta2, t));
-    c->beta0 = h->beta0 / (sum->v / sum->count);
+    const double mean = sum->v / sum->count;
+    c->size = 1 / half_of(mean); /* v may be as small as the mean */
+    c->beta0 = mean != 0 ? h->beta0 / (mean * c->size) : 0;
     c->most = 1 - h->eps;
     c->going = t > 1;
     c->lr = h->lr;
@@ -40,7 +42,8 @@ RULE_FN void K(gather)(T p, T g, STATE *s, const COEF *c, SUMS *term)
 RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
 {
     g = g + c->decay * p;
-    const T b = MIN(MAX(1 - c->beta0 * (s->v * c->unit), 0), c->most);
+    const T share = c->beta0 * (c->size * (s->v * c->unit));
+    const T b = MIN(MAX(1 - share, 0), c->most);
     s->product = (c->going * s->product + (1 - c->going)) * b;
     s->m = b * s->m + (1 - b) * g;
     return p * c->keep - (c->lr * s->m) / (1 - s->product);

@@ -5,10 +5,11 @@
  *     m <- beta1 m + (1 - beta1) g
  *     v <- beta2 v + (1 - beta2) g^2
  *     p <- p - lr/bc1 m / (sqrt(v/bc2 + eps_root) + eps)
- * with bc = 1 - beta^t, or 1 without bias_correction; eps/sqrt(bc2) for eps if eps_hat.
- * _amsgrad: Reddi, Kale & Kumar, "On the convergence of Adam and beyond", ICLR 2018,
- * Algorithm 2: vmax <- max(vmax, v) takes the place of v under the root, as in torch, or
- * max(vmax, v/bc2) that of v/bc2 if max_corrected, as in optax.
+ * with bc = 1 - beta^t, or 1 without bias_correction; eps/sqrt(bc2) for eps if
+ * eps_hat.
+ * _amsgrad: Reddi, Kale & Kumar, "On the convergence of Adam and beyond",
+ * ICLR 2018, Algorithm 2: vmax <- max(vmax, v) takes the place of v under the root,
+ * as in torch, or max(vmax, v/bc2) that of v/bc2 if max_corrected, as in optax.
  * Design: the root is multiplied by 1/sqrt(bc2), rounded once, not divided by its
  * inverse. Both round twice; the division costs 4 % of a step in cache, 1 % in DRAM. */
 #ifndef DECOUPLED

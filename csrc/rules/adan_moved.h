@@ -1,9 +1,11 @@
-/* Not a rule: the length of Adan's last step, sum of sqrt(n) (p' - p)^2, for its restart
- * condition. Reads p' where rules read the gradient. Xie et al., arXiv:2208.06677. */
+/* Not a rule: the length of Adan's last step, sum of sqrt(n) (p' - p)^2, for its
+ * restart condition. Reads p' where rules read the gradient. Xie et al.,
+ * arXiv:2208.06677. */
 #define RULE adan_moved
 #define RULE_HYPER(X)
 #define RULE_STATE(X) X(n)
 #define RULE_COEF(X)
+#define RULE_STEPS 0
 #define RULE_SUMS(X) X(length)
 #include "../rule_begin.h"
 
@@ -19,9 +21,4 @@ RULE_FN void K(gather)(T p, T g, STATE *s, const COEF *c, SUMS *term)
     term->length = (double)SQRT(s->n) * (moved * moved);
 }
 
-RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
-{
-    (void)g, (void)s, (void)c;
-    return p;
-}
 #include "../rule_end.h"

@@ -20,7 +20,8 @@
 
 RULE_HOST void K(prepare)(const HYPER *h, double t, const SUMS *sum, WIDE *c)
 {
-    const bool trusted = h->adapt && sum->pp != 0 && sum->uu != 0;
+    const double p = length(sum->pp), u = length(sum->uu);
+    const bool trusted = h->adapt && p != 0 && u != 0;
     c->b1 = h->beta1;
     c->a1 = 1 - h->beta1;
     c->b2 = h->beta2;
@@ -30,7 +31,7 @@ RULE_HOST void K(prepare)(const HYPER *h, double t, const SUMS *sum, WIDE *c)
     c->lead = h->bias_correction ? 1 / (1 - powi(h->beta1, t)) : 1;
     c->root = h->bias_correction ? 1 / sqrt(1 - powi(h->beta2, t)) : 1;
     c->eps = h->eps;
-    c->rate = h->lr * (trusted ? sqrt(sum->pp) / sqrt(sum->uu) : 1);
+    c->rate = h->lr * (trusted ? p / u : 1);
 }
 
 RULE_FN T K(direction)(T p, const STATE *s, const COEF *c)

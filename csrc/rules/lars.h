@@ -10,21 +10,23 @@
     X(lr) X(momentum) X(weight_decay) X(trust_coefficient) X(eps) X(norm_of_sum)       \
     X(lr_inside) X(adapt)
 #define RULE_STATE(X) X(b)
-#define RULE_COEF(X) X(decay) X(mixed) X(momentum) X(in) X(out)
+#define RULE_COEF(X) X(decay) X(mixed) X(momentum) X(size) X(in) X(out)
 #define RULE_SUMS(X) X(pp) X(gg)
 #include "../rule_begin.h"
 
 RULE_HOST void K(prepare)(const HYPER *h, double t, const SUMS *sum, WIDE *c)
 {
     (void)t;
-    const double p = sqrt(sum->pp), g = sqrt(sum->gg);
+    const double p = length(sum->pp), g = length(sum->gg);
     const double whole = g + (h->norm_of_sum ? 0 : h->weight_decay * p) + h->eps;
     const bool trusted = h->adapt && p != 0 && g != 0;
     const double local = trusted ? h->trust_coefficient * p / whole : 1;
     c->decay = h->weight_decay;
     c->mixed = h->norm_of_sum ? h->weight_decay : 0;
     c->momentum = h->momentum;
-    c->in = h->lr_inside ? h->lr * local : local;
+    const double in = h->lr_inside ? h->lr * local : local;
+    c->size = half_of(in); /* local is as large as g is small */
+    c->in = in / c->size;
     c->out = h->lr_inside ? 1 : h->lr;
 }
 
@@ -38,7 +40,7 @@ RULE_FN void K(gather)(T p, T g, STATE *s, const COEF *c, SUMS *term)
 
 RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
 {
-    s->b = c->momentum * s->b + c->in * (g + c->decay * p);
+    s->b = c->momentum * s->b + c->in * (c->size * (g + c->decay * p));
     return p - c->out * s->b;
 }
 #include "../rule_end.h"

@@ -16,7 +16,8 @@
 #else
 #define RULE_HYPER(X) X(lr) X(momentum) X(eps) X(weight_decay) X(decoupled) X(eps_in_lr)
 #define RULE_STATE(X) X(v) X(s) X(x0)
-#define RULE_COEF(X) X(l) X(eps) X(decay) X(fade) X(old) X(new)
+#define RULE_COPIES(X) X(x0)
+#define RULE_COEF(X) X(l) X(eps) X(decay) X(fade) X(near)
 #endif
 #include "../rule_begin.h"
 
@@ -28,8 +29,7 @@ RULE_HOST void K(prepare)(const HYPER *h, double t, WIDE *c)
     c->decay = h->decoupled ? 0 : h->weight_decay;
     c->fade = h->decoupled ? lr * h->weight_decay : 0;
 #if !DUAL
-    c->old = h->momentum;
-    c->new = 1 - h->momentum;
+    c->near = 1 - h->momentum;
 #endif
 }
 
@@ -50,7 +50,8 @@ RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
 #if DUAL
     return x0 - K(away)(s, c) - c->fade * p;
 #else
-    return c->old * p + c->new *(s->x0 - K(away)(s, c)) - c->fade *p;
+    const T z = s->x0 - K(away)(s, c);
+    return p + c->near * (z - p) - c->fade * p;
 #endif
 }
 #include "../rule_end.h"

@@ -8,7 +8,8 @@
 #define RULE mirror_madgrad
 #define RULE_HYPER(X) X(lr) X(momentum) X(eps) X(weight_decay) X(decoupled) X(eps_in_lr)
 #define RULE_STATE(X) X(v) X(z)
-#define RULE_COEF(X) X(l) X(past) X(eps) X(decay) X(keep) X(old) X(new)
+#define RULE_COPIES(X) X(z)
+#define RULE_COEF(X) X(l) X(past) X(eps) X(decay) X(keep) X(near)
 #include "../rule_begin.h"
 
 RULE_HOST void K(prepare)(const HYPER *h, double t, WIDE *c)
@@ -19,8 +20,7 @@ RULE_HOST void K(prepare)(const HYPER *h, double t, WIDE *c)
     c->eps = h->eps;
     c->decay = h->decoupled ? 0 : h->weight_decay;
     c->keep = h->decoupled ? 1 - lr * h->weight_decay : 1;
-    c->old = h->momentum;
-    c->new = 1 - h->momentum;
+    c->near = 1 - h->momentum;
 }
 
 RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
@@ -29,6 +29,6 @@ RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
     s->v = c->past * s->v + g * g;
     const T root = CBRT(s->v) + c->eps;
     s->z = s->z * c->keep - (root == 0 ? 0 : (c->l * g) / root);
-    return c->old * p + c->new * s->z;
+    return p + c->near * (s->z - p);
 }
 #include "../rule_end.h"

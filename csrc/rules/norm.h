@@ -3,6 +3,7 @@
 #define RULE_HYPER(X)
 #define RULE_STATE(X)
 #define RULE_COEF(X)
+#define RULE_STEPS 0
 #define RULE_SUMS(X) X(squares)
 #define RULE_ACROSS
 #include "../rule_begin.h"
@@ -18,9 +19,4 @@ RULE_FN void K(gather)(T p, T g, STATE *s, const COEF *c, SUMS *term)
     term->squares = (double)g * (double)g;
 }
 
-RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
-{
-    (void)g, (void)s, (void)c;
-    return p;
-}
 #include "../rule_end.h"

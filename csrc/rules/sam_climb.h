@@ -14,7 +14,7 @@
 RULE_HOST void K(prepare)(const HYPER *h, double t, const SUMS *sum, WIDE *c)
 {
     (void)t;
-    c->scale = h->rho / (sqrt(sum->squares) + 1e-12);
+    c->scale = h->rho / (length(sum->squares) + 1e-12);
 }
 
 RULE_FN void K(gather)(T p, T g, STATE *s, const COEF *c, SUMS *term)

@@ -16,9 +16,10 @@
     X(weight_lr_power) X(eps_hat)                                                      \
     OWN(X, inner_momentum)
 #define RULE_STATE(X) X(z) X(v) OWN(X, m)
+#define RULE_COPIES(X) X(z)
 #define RULE_COEF(X)                                                                   \
-    X(past) X(weight) X(back) X(rate) X(decay_y) X(decay_z) X(b2) X(a2) X(root) X(eps) \
-    OWN(X, b) OWN(X, a) OWN(X, lead)
+    X(weight) X(back) X(rate) X(decay_y) X(decay_z) X(b2) X(a2) X(root) X(eps) OWN(    \
+        X, b) OWN(X, a) OWN(X, lead)
 #define RULE_SCALARS(X) X(weight_sum) X(lr_max)
 #include "../rule_begin.h"
 

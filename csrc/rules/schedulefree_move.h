@@ -10,7 +10,6 @@ RULE_HOST void K(average)(const HYPER *h, double t, double beta, double gamma,
 {
     c->weight =
         averaging(&kept->weight_sum, &kept->lr_max, gamma, t, h->r, h->weight_lr_power);
-    c->past = 1 - c->weight;
     c->back = gamma * (beta * (1 - c->weight) - 1);
     c->rate = gamma;
     c->decay_y = h->decay_at_z ? 0 : h->weight_decay;
@@ -18,11 +17,11 @@ RULE_HOST void K(average)(const HYPER *h, double t, double beta, double gamma,
 }
 
 /* d <- d + weight_decay y (or z), z' = z - gamma d, x' = (1 - c) x + c z', of which
- * only y' is kept: (1 - c) y + c z + gamma (beta (1 - c) - 1) d. */
+ * only y' is kept: y + c (z - y) + gamma (beta (1 - c) - 1) d. */
 RULE_FN T K(move)(T y, T d, STATE *s, const COEF *c)
 {
     d = d + c->decay_y * y + c->decay_z * s->z;
-    y = c->past * y + c->weight * s->z + c->back * d;
+    y = y + c->weight * (s->z - y) + c->back * d;
     s->z = s->z - c->rate * d;
     return y;
 }

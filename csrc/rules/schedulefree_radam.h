@@ -8,8 +8,9 @@
     X(lr) X(beta1) X(beta2) X(eps) X(weight_decay) X(decay_at_z) X(r)                  \
     X(weight_lr_power) X(silent)
 #define RULE_STATE(X) X(z) X(v)
+#define RULE_COPIES(X) X(z)
 #define RULE_COEF(X)                                                                   \
-    X(past) X(weight) X(back) X(rate) X(decay_y) X(decay_z) X(b2) X(a2) X(root) X(floor)
+    X(weight) X(back) X(rate) X(decay_y) X(decay_z) X(b2) X(a2) X(root) X(floor)
 #define RULE_SCALARS(X) X(weight_sum) X(lr_max)
 #include "../rule_begin.h"
 

@@ -6,7 +6,8 @@
     X(lr) X(momentum) X(weight_decay) X(decay_at_z) X(warmup_steps) X(r)               \
     X(weight_lr_power)
 #define RULE_STATE(X) X(z)
-#define RULE_COEF(X) X(past) X(weight) X(back) X(rate) X(decay_y) X(decay_z)
+#define RULE_COPIES(X) X(z)
+#define RULE_COEF(X) X(weight) X(back) X(rate) X(decay_y) X(decay_z)
 #define RULE_SCALARS(X) X(weight_sum) X(lr_max)
 #include "../rule_begin.h"
 

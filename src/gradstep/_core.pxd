@@ -24,6 +24,7 @@ cdef extern from "kernel.h" nogil:
         const text *hyper
         const text *state
         const text *scalar
+        unsigned copies
         size_t param_size
         size_t state_size
         size_t sums
@@ -90,6 +91,7 @@ cdef class Kernel:
     cdef readonly tuple hyper
     cdef readonly tuple state
     cdef readonly tuple scalar
+    cdef readonly tuple copies
     cdef readonly size_t sums
 
 

@@ -142,6 +142,9 @@ cdef Kernel wrap(const gs_kernel *ptr):
     k.hyper = strings(ptr.hyper)
     k.state = strings(ptr.state)
     k.scalar = strings(ptr.scalar)
+    k.copies = tuple([
+        name for i, name in enumerate(k.state) if ptr.copies >> <int>i & 1
+    ])
     k.sums = ptr.sums
     return k
 

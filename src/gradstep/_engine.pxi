@@ -76,8 +76,6 @@ cdef class Engine:
             x.segment.n = cnp.PyArray_SIZE(p)
         if not gs_plan_reserve(&self.plan):
             raise MemoryError("no memory for the sums of an optimizer")
-        for j in range(groups):
-            self.plan.group[<size_t>j].grad_scale = 1.0
         self.views = tuple(views)
 
     def __dealloc__(self):

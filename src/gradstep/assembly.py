@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradstep import _core, checks
-from gradstep.declared import Declared, positional
+from gradstep.declared import Declared, hyper_names, positional
 from gradstep.hyper import flag
 from gradstep.state import own_keys
 from gradstep.structure import Bundle, Params, as_groups, bundle, check_group
@@ -27,12 +27,10 @@ def find_kernel(name: str, rule: str, array: Any) -> _core.Kernel:
     return _core.find(rule, DTYPE_WORDS[array.dtype])
 
 
-def new_state(param: Any, value: float | None) -> Any:
-    """Return a state of one array that begins with a value, or as the array if None."""
+def new_state(param: Any, value: float) -> Any:
+    """Return a state of one array that begins with a value."""
     state = _core.allocate((), param.dtype, True, param)
-    if value is None:
-        np.copyto(state, param)
-    elif value:
+    if value:
         state.fill(value)
     return state
 
@@ -45,11 +43,13 @@ class _Parts:
     _bare: bool  # no groups were passed
     _groups: list[dict[str, Any]]
     _bundles: list[Bundle]
-    # For each array, its name in messages and its states; for each group, its rule.
+    # For each array, its name in messages and its states; for each group, its rule, and
+    # what must not change.
     _arrays: tuple[Any, ...]
     _suffixes: list[str]
     _states: list[dict[str, Any]]
     _bound: list[str | None]
+    _fixed: list[dict[str, Any]]
     _engine: _core.Engine
 
 
@@ -170,6 +170,7 @@ class Assembled(_Parts, Declared):
             _suffixes=suffixes,
             _states=states,
             _bound=[None] * len(self._bundles),
+            _fixed=[{}] * len(self._bundles),
             _engine=engine,
         )
         for j, group in enumerate(self._groups):
@@ -197,7 +198,9 @@ class Assembled(_Parts, Declared):
             if name not in group:
                 raise KeyError(f"{self._owner}: param_groups[{j}] has lost {name!r}")
         options = self.checked(own_keys(group))
+        self._check_fixed(j, options)
         self._commit(j, options, self._prepared(j, options))
+        self._begin_again(j, options)
 
     def _prepared(self, j: int, options: Mapping[str, Any]) -> dict[int, Any]:
         """Return kernel and states of each array of group j, if its rule changes.
@@ -205,8 +208,6 @@ class Assembled(_Parts, Declared):
         States that an array has under the same name go on; others start anew.
         """
         rule, first, found = self.rule(options), self.initial(options), {}
-        if not self.switchable and self._bound[j] not in (None, rule):
-            self._check_unmoved(j, rule)
         for i in self._indices(j) if rule != self._bound[j] else ():
             kernel, old = self._kernel(rule, i), self._states[i]
             found[i] = (
@@ -220,12 +221,24 @@ class Assembled(_Parts, Declared):
             )
         return found
 
-    def _check_unmoved(self, j: int, rule: str) -> None:
-        if any(self._engine.get_t(i) for i in self._indices(j)):
-            raise ValueError(
-                f"{self._owner}: options that lead from the rule {self._bound[j]} to "
-                f"{rule} cannot change after a step; build a new optimizer"
-            )
+    def _check_fixed(self, j: int, options: Mapping[str, Any]) -> None:
+        """Refuse changes that would leave states without their meaning."""
+        if not any(self._engine.get_t(i) for i in self._indices(j)):
+            return
+        now = self.fixed(options)
+        for name, then in self._fixed[j].items():
+            if now[name] != then:
+                raise ValueError(
+                    f"{self._owner}: {name} cannot change after a step, from {then!r} "
+                    f"to {now[name]!r}; build a new optimizer"
+                )
+
+    def _begin_again(self, j: int, options: Mapping[str, Any]) -> None:
+        """Start states of arrays that have taken no step where options now say."""
+        for name, value in self.initial(options).items():
+            for i in self._indices(j):
+                if self._engine.get_t(i) == 0 and name in self._states[i]:
+                    self._states[i][name].fill(value)
 
     def _commit(
         self, j: int, options: dict[str, Any], prepared: dict[int, Any]
@@ -240,6 +253,7 @@ class Assembled(_Parts, Declared):
         if prepared and self._bound[j] is not None:
             self._engine.bound()
         self._bound[j] = self.rule(options)
+        self._fixed[j] = self.fixed(options)
         self._groups[j].update(options)
         self._engine.set_group(j, *self.group_numbers(options))
 
@@ -261,7 +275,11 @@ class Assembled(_Parts, Declared):
     # -- what is computed beside steps
 
     def _engine_over(
-        self, arrays: tuple[Any, ...], rule: str, reads: tuple[str, ...], hypers: Any
+        self,
+        arrays: tuple[Any, ...],
+        rule: str,
+        reads: tuple[str, ...],
+        hypers: list[Any],
     ) -> _core.Engine:
         """Make an engine that writes to arrays, one for each of ours, by another rule.
 
@@ -275,7 +293,8 @@ class Assembled(_Parts, Declared):
             kernel = self._kernel(rule, i)
             engine.bind(i, kernel, tuple(states[name] for name in reads))
         for j, hyper in enumerate(hypers):
-            engine.set_group(j, hyper, 1.0)
+            names = hyper_names(rule)
+            engine.set_group(j, tuple(hyper[name] for name in names), 1.0)
         engine.bound()
         return engine
 
@@ -286,6 +305,8 @@ class Assembled(_Parts, Declared):
         found = tuple(self._flat(where, out))
         for a, p, suffix in zip(found, self._arrays, self._suffixes, strict=True):
             checks.output(f"{where}{suffix}", a, p)
+        states = [a for states in self._states for a in states.values()]
+        checks.apart(where, found, [*self._arrays, *states])
         return found
 
     def _rebuilt(self, arrays: tuple[Any, ...]) -> Any:

@@ -3,7 +3,8 @@
 Each function returns, or raises naming the argument, the value and the remedy.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -108,8 +109,23 @@ def output(name: str, a: object, like: Any) -> None:
     if a.shape != like.shape:
         raise ValueError(f"{name} has shape {a.shape}, its parameter {like.shape}")
     order = "C" if like.flags.c_contiguous else "F"
-    if not (a.flags[f"{order}_CONTIGUOUS"] and a.flags.writeable):
+    if not (a.flags[f"{order}_CONTIGUOUS"] and a.flags.behaved):
         raise ValueError(
-            f"{name} must be writable and in {order} order, as its parameter is; pass "
-            "np.empty_like(parameter)"
+            f"{name} must be writable, aligned and in {order} order, as its parameter "
+            "is; pass np.empty_like(parameter)"
         )
+
+
+def apart(name: str, written: Sequence[Any], others: Sequence[Any]) -> None:
+    """Check that arrays without gaps overlap neither each other nor others."""
+    ranges = sorted(
+        (start, start + a.nbytes, k < len(written))
+        for k, a in enumerate([*written, *others])
+        if a.nbytes and (start := a.__array_interface__["data"][0])
+    )
+    for left, right in pairwise(ranges):
+        if right[0] < left[1] and (left[2] or right[2]):
+            raise ValueError(
+                f"{name} shares memory with a parameter, a state or itself; pass "
+                "arrays of its own"
+            )

@@ -30,8 +30,6 @@ class Declared:
     """
 
     rules: ClassVar[tuple[str, ...]] = ()
-    # Whether a group that has taken steps may go over to another of the rules.
-    switchable: ClassVar[bool] = True
     # Whether it needs another optimizer; it is none of OPTIMIZERS then.
     wraps: ClassVar[bool] = False
     options: ClassVar[dict[str, Option]] = {}
@@ -89,8 +87,14 @@ class Declared:
         """Raise if options, each valid, do not go together."""
 
     @classmethod
-    def initial(cls, group: Mapping[str, Any]) -> dict[str, float | None]:
-        """Return what states start at, 0 if unnamed; None stands for the parameter."""
+    def initial(cls, group: Mapping[str, Any]) -> dict[str, float]:
+        """Return what states start at, by name; 0, or as C says, if not named."""
+        del group
+        return {}
+
+    @classmethod
+    def fixed(cls, group: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what must not change in a group after a step, by name."""
         del group
         return {}
 

@@ -6,19 +6,22 @@ from typing import Any
 from gradstep import _core, checks
 from gradstep.assembly import find_kernel, new_state
 from gradstep.optimizer import OPTIMIZERS, Optimizer
+from gradstep.state import check_type, read_count, read_scalar
 from gradstep.structure import Array
 
 __all__ = ["init", "step"]
 
 
-def init(method: str | type[Optimizer], param: Array, **options: Any) -> dict[str, Any]:
+def init(
+    method: str | type[Optimizer], params: Array, **options: Any
+) -> dict[str, Any]:
     """Return the state of one array before its first step.
 
     Parameters
     ----------
     method : str or class
         An optimizer, such as ``"Adam"`` or `gradstep.Adam`, but no wrapper.
-    param : array
+    params : array
         float32 or float64, C- or Fortran-contiguous.
     **options
         As of the optimizer's constructor.
@@ -40,16 +43,16 @@ def init(method: str | type[Optimizer], param: Array, **options: Any) -> dict[st
     >>> sorted(gs.functional.init("Adam", np.ones(3)))
     ['m', 'v']
     """
-    kind, found, kernel = _resolved("init", method, param, options)
+    kind, found, kernel = _resolved("init", method, params, options)
     first = kind.initial(found)
-    arrays = {name: new_state(param, first.get(name, 0.0)) for name in kernel.state}
+    arrays = {name: new_state(params, first.get(name, 0.0)) for name in kernel.state}
     return {**dict.fromkeys(kernel.scalar, 0.0), **arrays}
 
 
 def step(
     method: str | type[Optimizer],
-    param: Array,
-    grad: Array,
+    params: Array,
+    grads: Array,
     state: MutableMapping[str, Any],
     t: int,
     **options: Any,
@@ -62,9 +65,9 @@ def step(
     ----------
     method : str or class
         An optimizer, such as ``"Adam"`` or `gradstep.Adam`, but no wrapper.
-    param : array
+    params : array
         float32 or float64, C- or Fortran-contiguous.
-    grad : array
+    grads : array
         Of the parameter's shape and dtype; not written to.
     state : dict
         From `init`, or from the step before.
@@ -88,30 +91,33 @@ def step(
     >>> bool(abs(w).max() < 1e-2)
     True
     """
-    kind, found, kernel = _resolved("step", method, param, options)
-    if isinstance(t, bool) or not isinstance(t, int):
-        raise TypeError(f"functional.step: t must be int, got {type(t).__name__}")
-    if t < 1:
-        raise ValueError(f"functional.step: t must be >= 1, got {t}")
+    kind, found, kernel = _resolved("step", method, params, options)
+    where = "functional.step"
+    taken: dict[str, Any] = {"step": read_count(f"{where}: t", t, least=1) - 1}
+    check_type(f"{where}: state", state, MutableMapping)
     names = (*kernel.scalar, *kernel.state)
     if set(state) != set(names):
         raise KeyError(
-            f"functional.step: state holds {sorted(state)}, expected {sorted(names)}"
+            f"{where}: state holds {sorted(state)}, expected {sorted(names)}"
         )
-    for name in kernel.state:
-        checks.output(f"functional.step: state[{name!r}]", state[name], param)
-    engine = _core.Engine(kind.__name__, (param,), ("",), (0,), 1, single=True)
-    engine.bind(0, kernel, tuple(state[name] for name in kernel.state))
+    for name in kernel.scalar:
+        taken[name] = read_scalar(f"{where}: state[{name!r}]", state[name])
+    arrays = [state[name] for name in kernel.state]
+    for name, a in zip(kernel.state, arrays, strict=True):
+        checks.output(f"{where}: state[{name!r}]", a, params)
+    checks.apart(f"{where}: state", arrays, [params])
+    engine = _core.Engine("functional", (params,), ("",), (0,), 1, single=True)
+    engine.bind(0, kernel, tuple(arrays))
     engine.set_group(0, *kind.group_numbers(found))
-    engine.set_t(0, t - 1)
-    engine.set_scalars(0, {name: state[name] for name in kernel.scalar})
+    engine.set_t(0, taken.pop("step"))
+    engine.set_scalars(0, taken)
     engine.bound()
-    engine.step(grad)
+    engine.step(grads)
     state.update(engine.get_scalars(0))
 
 
 def _resolved(
-    where: str, method: Any, param: Any, options: dict[str, Any]
+    where: str, method: Any, params: Any, options: dict[str, Any]
 ) -> tuple[type[Optimizer], dict[str, Any], _core.Kernel]:
     """Return the class, all its options, and the kernel for the array."""
     kind = OPTIMIZERS.get(method, method) if isinstance(method, str) else method
@@ -126,6 +132,9 @@ def _resolved(
             f"functional.{where}: restart_radius must be 0, since a restart changes t; "
             f"use gradstep.{kind.__name__}"
         )
-    name = f"functional.{where}: param"
-    checks.parameter(f"functional.{where}", "", param)
-    return kind, found, find_kernel(name, kind.rule(found), param)
+    checks.parameter(f"functional.{where}", "", params)
+    return (
+        kind,
+        found,
+        find_kernel(f"functional.{where}: params", kind.rule(found), params),
+    )

@@ -139,7 +139,9 @@ class Choice(Option):
 
     def check(self, owner: str, name: str, value: object) -> Any:
         for x in self.among:
-            if type(x) is type(value) and x == value:
+            # NumPy's float64 is a float, but 1 is no True.
+            same_kind = isinstance(value, bool) == isinstance(x, bool)
+            if same_kind and isinstance(value, type(x)) and x == value:
                 return x
         known = ", ".join(map(repr, self.among))
         raise ValueError(f"{owner}: {name} must be one of {known}, got {value!r}")

@@ -129,7 +129,8 @@ def fit(
     Returns
     -------
     Fit
-        `coef` has shape (L,) or (L, K) and the type of X.
+        `coef` has shape (L,) or (L, K) and the type of X: the average, if the
+        optimizer is schedule-free.
 
     Raises
     ------
@@ -173,11 +174,13 @@ def fit(
             rows = _rows(order(epoch), len(Xa))
         for part in _parts(rows, every * loop.batch_size if callback else len(rows)):
             loop.run(part)
-            if callback and callback(Progress(epoch, loop.updates, loop.coef.copy())):
+            if callback and callback(
+                Progress(epoch, loop.updates, loop.result().copy())
+            ):
                 loop.check_finite(epoch)
-                return Fit(loop.coef, loop.updates, epoch + 1, loop.optimizer)
+                return Fit(loop.result(), loop.updates, epoch + 1, loop.optimizer)
         loop.check_finite(epoch)
-    return Fit(loop.coef, loop.updates, epochs, loop.optimizer)
+    return Fit(loop.result(), loop.updates, epochs, loop.optimizer)
 
 
 class _Loop:
@@ -218,6 +221,12 @@ class _Loop:
                 "fit: optimizer must return a gradstep optimizer of the array that it "
                 "was given, such as functools.partial(gradstep.SGD, lr=1e-3)"
             )
+        self._check_still()
+
+    def result(self) -> Array:
+        """Return the coefficients, or their average if the optimizer keeps one."""
+        found: Array = self.optimizer.results()[0]
+        return found
 
     def _is_its_param(self) -> bool:
         groups = self.optimizer.param_groups
@@ -228,6 +237,11 @@ class _Loop:
         X, X_then, y, y_then = self._given
         if not (_core.unchanged(X, X_then) and _core.unchanged(y, y_then)):
             raise ValueError("fit: X or y was resized or reshaped during the fit")
+        if not self.optimizer.engine_is_step():
+            raise ValueError(
+                f"fit: {type(self.optimizer).__name__} does more in a step than fit "
+                "can; pass a rule itself, and Adan without restart_radius"
+            )
         if self.optimizer.gradient_elsewhere():
             raise ValueError(
                 "fit: the optimizer wants gradients at its lookahead(), fit takes them "

@@ -50,6 +50,14 @@ class Optimizer(Assembled):
         """Return whether `step` wants gradients at other points than the parameters."""
         return False
 
+    def engine_is_step(self) -> bool:
+        """Return whether a step of `engine` is all that `step` does."""
+        return not self.wraps
+
+    def results(self) -> tuple[Any, ...]:
+        """Return what has been found: the parameters, or new arrays of averages."""
+        return self._arrays
+
     # -- saving and loading
 
     @property

@@ -29,14 +29,14 @@ def matched(
     where: str, state_dict: Any, groups: list[dict[str, Any]]
 ) -> tuple[list[dict[str, Any]], list[Any]]:
     """Return the saved groups, and for each of our arrays its key in ``"state"``."""
-    _check_type(f"{where}: state_dict", state_dict, Mapping)
+    check_type(f"{where}: state_dict", state_dict, Mapping)
     for key in ("state", "param_groups"):
         if key not in state_dict:
             raise KeyError(
                 f"{where}: state_dict lacks {key!r}; pass what state_dict() gave"
             )
-    _check_type(f"{where}: state", state_dict["state"], Mapping)
-    _check_type(f"{where}: param_groups", state_dict["param_groups"], Sequence)
+    check_type(f"{where}: state", state_dict["state"], Mapping)
+    check_type(f"{where}: param_groups", state_dict["param_groups"], Sequence)
     saved = state_dict["param_groups"]
     if len(saved) != len(groups):
         raise ValueError(f"{where}: got {len(saved)} groups, expected {len(groups)}")
@@ -55,14 +55,15 @@ def matched(
     return without, keys
 
 
-def _check_type(what: str, value: object, kind: type) -> None:
+def check_type(what: str, value: object, kind: type) -> None:
+    """Check that a value is a mapping, or a sequence."""
     if not isinstance(value, kind):
         expected, got = kind.__name__.lower(), type(value).__name__
         raise TypeError(f"{what} must be a {expected}, got {got}")
 
 
 def _match_group(where: str, theirs: Any, ours: dict[str, Any]) -> list[Any]:
-    _check_type(where, theirs, Mapping)
+    check_type(where, theirs, Mapping)
     if "params" not in theirs:
         raise KeyError(f"{where} lacks 'params'")
     keys = list(theirs["params"])
@@ -85,24 +86,30 @@ def read_state(
     """Return the step count and scalars of one parameter, and its state arrays."""
     if not isinstance(saved, Mapping) or "step" not in saved:
         raise KeyError(f"{where} lacks 'step'")
-    t = saved["step"]
-    if isinstance(t, bool) or not isinstance(t, (int, np.integer)):
-        raise TypeError(f"{where}['step'] must be int, got {type(t).__name__}")
-    if not 0 <= t < 2**53:
-        raise ValueError(f"{where}['step'] must be in [0, 2**53), got {t}")
+    t = read_count(f"{where}['step']", saved["step"])
     found, expected = set(saved) - {"step"}, {*kernel.scalar, *kernel.state}
     if found != expected:
         raise KeyError(f"{where} holds {sorted(found)}, expected {sorted(expected)}")
-    taken: dict[str, Any] = {"step": int(t)}
+    taken: dict[str, Any] = {"step": t}
     for name in kernel.scalar:
-        taken[name] = _read_scalar(f"{where}[{name!r}]", saved[name])
+        taken[name] = read_scalar(f"{where}[{name!r}]", saved[name])
     arrays = {}
     for name in kernel.state:
         arrays[name] = _read_array(f"{where}[{name!r}]", saved[name], array)
     return taken, arrays
 
 
-def _read_scalar(where: str, value: Any) -> float:
+def read_count(where: str, t: Any, least: int = 0) -> int:
+    """Return a count of steps, checked."""
+    if isinstance(t, bool) or not isinstance(t, (int, np.integer)):
+        raise TypeError(f"{where} must be int, got {type(t).__name__}")
+    if not least <= t < 2**53:
+        raise ValueError(f"{where} must be in [{least}, 2**53), got {t}")
+    return int(t)
+
+
+def read_scalar(where: str, value: Any) -> float:
+    """Return a number that a rule keeps, checked."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{where} must be a real number, got {type(value).__name__}")
     if not math.isfinite(value):

@@ -90,7 +90,12 @@ def test_torchs_count_of_steps_ends_at_two_to_the_24th() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs"), [(gs.Lion, po.Lion), (gs.Rprop, torch.optim.Rprop)]
+    ("ours", "theirs"),
+    [
+        (gs.Lion, po.Lion),
+        (gs.Signum, po.SignSGD),
+        (gs.Rprop, torch.optim.Rprop),
+    ],
 )
 def test_a_step_by_the_sign_of_nan_is_nan(ours: type, theirs: type) -> None:
     """torch.sign gives 0, which hides it."""

@@ -88,19 +88,6 @@ def test_schedulefree_around_a_rate_of_zero() -> None:
     assert ours.eval_params() == -1
 
 
-def test_schedulefree_decays_at_y_after_the_base_has_stepped() -> None:
-    """Theirs before, so that a decay of the base's own sees less."""
-    p, theta = np.ones(1), zero() + 1
-    base = torch.optim.SGD([theta], lr=0.5, weight_decay=0.5)
-    decay = {"weight_decay_at_y": 0.5}
-    theirs = training(sf.ScheduleFreeWrapperReference, base, **decay)
-    ours = gs.ScheduleFree(p, partial(gs.SGD, lr=0.5, weight_decay=0.5), **decay)
-    ours.step(np.zeros(1))
-    fed(theirs, [theta], [np.zeros(1)])
-    assert p == 1 - 0.25 - 0.25
-    assert theta == (1 - 0.25) * (1 - 0.25)
-
-
 def test_schedulefree_leaves_gradients_as_they_are() -> None:
     """Theirs divides them by the root, in place."""
     p, theta, g = np.zeros(1), zero(), np.full(1, 4.0)

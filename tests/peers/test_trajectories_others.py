@@ -1,7 +1,7 @@
 """Classes and pytorch_optimizer's go the same way, where that has the formula right.
 
 What it has not right, or in float32, is given to it as it should be; the differences
-themselves are in test_trajectories_differences.py.
+themselves are in test_trajectories_differences_others.py.
 """
 
 import math
@@ -27,7 +27,6 @@ import gradstep as gs
 
 MOMENTS = {"m": "exp_avg", "v": "exp_avg_sq"}
 BETAS = ({"betas": (0.87, 0.79, 0.95)}, {"betas": (0.93, 0.88, 0.985)})
-UP = {"maximize": True}
 
 
 def norm_of(pair: Pair) -> float:
@@ -41,6 +40,18 @@ def test_lion(maximize: bool) -> None:
         made(gs.Lion, options, maximize=maximize),
         made(po.Lion, options, maximize=maximize, foreach=False),
         {"m": "exp_avg"},
+    )
+
+
+@pytest.mark.parametrize("momenta", rotated({"momentum": 0.83}, {"momentum": 0.0}))
+@pytest.mark.parametrize("maximize", [False, True])
+def test_signum(maximize: bool, momenta: Any) -> None:
+    """Without momentum, theirs has no buffer beside the gradient."""
+    options = numbers("lr weight_decay", *momenta)
+    follow(
+        made(gs.Signum, options, maximize=maximize),
+        made(po.SignSGD, options, maximize=maximize, foreach=False),
+        {"m": lambda kept: kept.get("momentum_buffer", kept["p"].grad)},
     )
 
 

@@ -154,18 +154,18 @@ BASES: list[tuple[Any, Any, str, dict[str, str]]] = [
 @pytest.mark.parametrize(
     "wrapper", [sf.ScheduleFreeWrapperReference, sf.ScheduleFreeWrapper]
 )
-@pytest.mark.parametrize("at", ["y", "z"])
+@pytest.mark.parametrize("at", ["y", "z", "yz"])
 def test_wrapper(
     at: str, wrapper: Any, ours: Any, theirs: Any, names: str, states: Any
 ) -> None:
     """Around torch's optimizers whose states have begun, or it would not step them.
 
-    Decay is at y, or at z by the base: for both see test_trajectories_differences.py.
+    Decay is at y, at z by the base, or at both.
     """
-    options = numbers("lr " + names + (" weight_decay" if at == "z" else ""))
+    options = numbers("lr " + names + " weight_decay" * ("z" in at))
     shared = {"momentum": 0.77, "r": 0.7, "weight_lr_power": 1.6}
     kept = wrapper is sf.ScheduleFreeWrapperReference
-    decays = [0.0, 0.0] if at == "z" else [0.11, 0.23 if kept else 0.11]
+    decays = [0.11, 0.23 if kept else 0.11] if "y" in at else [0.0, 0.0]
 
     def make_ours(groups: Groups) -> Any:
         given = [{**g, "weight_decay_at_y": x} for g, x in zip(groups, decays)]

@@ -50,7 +50,9 @@ def _move(
     x_t is put into the last line, and x_{t-1} by y_{t-1}, which spares a division by
     beta: y_t = (1 - c_t) y_{t-1} + c_t z_{t-1} - gamma_t (1 - beta (1 - c_t)) d_t
     """
-    mean = (1 - c) * y + c * z
+    # Means are written as steps towards a point: so nothing moves where both agree, and
+    # errors are those of that form.
+    mean = y + c * (z - y)
     y = mean - rate * (1 - beta * (1 - c)) * direction
     return {"p": y, "z": z - rate * direction}
 
@@ -313,5 +315,5 @@ def schedulefree_average(
     y_t = mu x_t + (1 - mu) z_t
     """
     c, scalars = _weigh(t, lr, r, weight_lr_power, weight_sum, lr_max)
-    x = (1 - c) * x + c * z
-    return {"p": momentum * x + (1 - momentum) * z, "x": x, "z": z, **scalars}
+    x = x + c * (z - x)
+    return {"p": x + (1 - momentum) * (z - x), "x": x, "z": z, **scalars}

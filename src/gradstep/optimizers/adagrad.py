@@ -81,8 +81,13 @@ class Adagrad(Optimizer):
         return cls.rules[group["eps_placement"] == "inside"]
 
     @classmethod
-    def initial(cls, group: Mapping[str, Any]) -> dict[str, float | None]:
+    def initial(cls, group: Mapping[str, Any]) -> dict[str, float]:
         return {"sum": group["initial_accumulator_value"]}
+
+    @classmethod
+    def fixed(cls, group: Mapping[str, Any]) -> dict[str, Any]:
+        name = "initial_accumulator_value"
+        return {name: group[name]}
 
 
 class Adadelta(Optimizer):

@@ -33,7 +33,7 @@ class Adai(Optimizer):
     betas : (float, float), default (0.1, 0.99)
         :math:`\beta_0` and :math:`\beta_2`, in [0, 1).
     eps : float, default 1e-3
-        :math:`\varepsilon`, in [0, 1).
+        :math:`\varepsilon`, in [1e-7, 1).
     weight_decay : float, default 0
         :math:`\lambda`, in [0, inf): an L2 penalty in the gradient,
         :math:`g_t + \lambda p_{t-1}`.
@@ -50,7 +50,7 @@ class Adai(Optimizer):
     Notes
     -----
     State: three arrays (`m`, `v`, `product`), 12 bytes for each float32 element. A step
-    makes two passes, of 12 and 36 bytes. The mean is summed in float64 in a fixed
+    makes two passes, of 16 and 32 bytes. The mean is summed in float64 in a fixed
     order. Agrees with the authors' code up to rounding.
 
     References
@@ -75,11 +75,11 @@ class Adai(Optimizer):
     betas: tuple[float, float] = pair(
         default=(0.1, 0.99), into=("beta0", "beta2"), below=1
     )
-    eps: float = real(default=1e-3, below=1)
+    eps: float = real(default=1e-3, low=1e-7, below=1)
     weight_decay: float = real(default=0.0)
     decoupled_weight_decay: bool = flag(default=False, into="decoupled")
 
     @classmethod
-    def initial(cls, group: Mapping[str, Any]) -> dict[str, float | None]:
+    def initial(cls, group: Mapping[str, Any]) -> dict[str, float]:
         del group
         return {"product": 1.0}

@@ -46,7 +46,7 @@ class Adan(Optimizer):
         `restart`, after a step with
         :math:`t \sum_{i \le t} \sum \sqrt{n_i} (p_i - p_{i-1})^2 > R^2`, where the
         inner sum is over all its elements. Takes a copy of all parameters and three
-        passes over them in each step.
+        passes over them in each step. Paths are followed while it is above 0.
     like : {"official", "paper"}
         ``"paper"``: the means start at their first values, :math:`m_1 = g_1`,
         :math:`w_2 = d_2`, :math:`n_1 = g_1^2`, and no bias is corrected.
@@ -112,11 +112,15 @@ class Adan(Optimizer):
     def _restart(self, j: int) -> None:
         for i in self._indices(j):
             self._engine.set_t(i, 0)
+            self._engine.set_scalars(i, {"path": 0.0})
             for state in self._states[i].values():
                 state.fill(0)
 
+    def engine_is_step(self) -> bool:
+        return not any(group["restart_radius"] for group in self._groups)
+
     def step(self, grads: Grads) -> None:
-        if not any(group["restart_radius"] for group in self._groups):
+        if self.engine_is_step():
             super().step(grads)
             return
         before = tuple(p.copy("K") for p in self._arrays)
@@ -126,7 +130,7 @@ class Adan(Optimizer):
 
     def _settle_path(self, before: tuple[Any, ...]) -> None:
         """Add the last step to each path; restart groups whose condition holds."""
-        engine = self._engine_over(before, "adan_moved", ("n",), ())
+        engine = self._engine_over(before, "adan_moved", ("n",), [])
         moved = engine.sums(self._arrays)
         for j, group in enumerate(self._groups):
             steps, total = 0, 0.0

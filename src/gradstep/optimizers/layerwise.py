@@ -52,8 +52,9 @@ class LAMB(Optimizer):
     Notes
     -----
     State: two arrays (`m`, `v`), 8 bytes for each float32 element. A step makes two
-    passes, of 24 and 16 bytes, and keeps no copy of :math:`u_t`. Norms are summed in
-    float64 in a fixed order.
+    passes, of 24 and 16 bytes, and keeps no copy of :math:`u_t`. Squares for norms are
+    summed in float64 in a fixed order: norms below 1e-160 count as 0, above 1e154 they
+    give NaN.
 
     References
     ----------
@@ -101,7 +102,8 @@ class LARS(Optimizer):
         b_t &= \mu b_{t-1} + \eta\, \ell_t (g_t + \lambda p_{t-1}) \\
         p_t &= p_{t-1} - b_t
 
-    where :math:`\ell_t` is 1 if :math:`p_{t-1}` or :math:`g_t` is 0.
+    where :math:`\ell_t` is 1 if :math:`p_{t-1}` or :math:`g_t` (with ``norm="sum"``,
+    the sum) is 0.
 
     Parameters
     ----------
@@ -136,7 +138,8 @@ class LARS(Optimizer):
     Notes
     -----
     State: one array (`b`), 4 bytes for each float32 element. A step makes two passes,
-    of 8 and 20 bytes. Norms are summed in float64 in a fixed order.
+    of 8 and 20 bytes. Squares for norms are summed in float64 in a fixed order: norms
+    below 1e-160 count as 0, above 1e154 they give NaN.
 
     References
     ----------

@@ -50,7 +50,7 @@ class RMSprop(Optimizer):
     bias_correction : bool, default False
         Divide :math:`v_t` and :math:`\bar g_t` by :math:`1 - \alpha^t` first.
     initial_accumulator_value : float, default 0
-        :math:`v_0`, in [0, inf); read when states begin.
+        :math:`v_0`, in [0, inf). Like `centered`, it cannot change after a step.
     maximize : bool, default False
         Ascend: negate the gradient first.
 
@@ -65,8 +65,11 @@ class RMSprop(Optimizer):
     with `centered` (`gbar`) or `momentum` (`b`) two, 8 and 28, with both three, 12 and
     36. Agrees with ``torch.optim.RMSprop`` up to rounding, but for this: the variance
     of `centered` is a difference that rounding can make negative, after some 1300
-    float32 steps with gradients that hardly vary; it is taken as 0 then, and torch's
-    parameter is NaN.
+    float32 steps with gradients that hardly vary; torch's parameter is NaN then.
+
+    Here the variance is 0 then, and the step :math:`\eta g_t / \varepsilon`, which is
+    huge with the default `eps`: choose `eps` no smaller than :math:`10^{-3} |g|` for
+    such gradients. With `bias_correction` the first variance is 0 for all gradients.
 
     References
     ----------
@@ -108,8 +111,12 @@ class RMSprop(Optimizer):
             raise ValueError("RMSprop: nesterov needs momentum > 0, got 0.0")
 
     @classmethod
-    def initial(cls, group: Mapping[str, Any]) -> dict[str, float | None]:
+    def initial(cls, group: Mapping[str, Any]) -> dict[str, float]:
         return {"v": group["initial_accumulator_value"]}
+
+    @classmethod
+    def fixed(cls, group: Mapping[str, Any]) -> dict[str, Any]:
+        return {k: group[k] for k in ("initial_accumulator_value", "centered")}
 
     @classmethod
     def numbers(cls, group: Mapping[str, Any]) -> dict[str, float]:

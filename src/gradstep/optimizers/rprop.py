@@ -28,7 +28,8 @@ class Rprop(Optimizer):
     params : array, list or dict of arrays, or list of groups
         float32 or float64, C- or Fortran-contiguous; updated in place by `step`.
     lr : float, default 1e-2
-        Size :math:`\Delta_0` of the first step, in [0, inf); read when states begin.
+        Size :math:`\Delta_0` of the first step, in [0, inf). Like `variant`, it cannot
+        change after a step.
     etas : (float, float), default (0.5, 1.2)
         Factors :math:`\eta^-` in [0, 1) and :math:`\eta^+` > 1.
     step_sizes : (float, float), default (1e-6, 50)
@@ -48,7 +49,7 @@ class Rprop(Optimizer):
     State: two arrays (`prev`, `step_size`), 8 bytes for each float32 element; a step
     moves 28. For whole batches: signs of noisy gradients are noise. Agrees with
     ``torch.optim.Rprop``; a product :math:`g_t g_{t-1}` that underflows counts as 0
-    there and here.
+    there and here, but a NaN in the gradient shows in the parameter here.
 
     References
     ----------
@@ -68,7 +69,6 @@ class Rprop(Optimizer):
     """
 
     rules = ("rprop", "rprop_minus", "rprop_plus")
-    switchable = False
 
     lr: float = setting(default=1e-2)
     etas: tuple[float, float] = pair(default=(0.5, 1.2), into=("eta_minus", "eta_plus"))
@@ -96,5 +96,9 @@ class Rprop(Optimizer):
         return cls.rules[variants.index(group["variant"])]
 
     @classmethod
-    def initial(cls, group: Mapping[str, Any]) -> dict[str, float | None]:
+    def initial(cls, group: Mapping[str, Any]) -> dict[str, float]:
         return {"step_size": group["lr"]}
+
+    @classmethod
+    def fixed(cls, group: Mapping[str, Any]) -> dict[str, Any]:
+        return {"variant": group["variant"], "lr": group["lr"]}

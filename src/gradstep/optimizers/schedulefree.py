@@ -9,9 +9,15 @@ from gradstep.hyper import choice, flag, forms, pair, real, whole
 from gradstep.optimizer import Optimizer
 from gradstep.structure import Grads
 
+LEAST_BETA = 0.01
+
 
 class Averaging(Optimizer):
-    """Base of optimizers whose result is an average of where the parameter has been."""
+    """Base of optimizers whose result is an average of where the parameter has been.
+
+    The parameter is part of their memory: whoever changes it between steps, by clamping
+    it, say, changes the average.
+    """
 
     # What the parameters were when `eval` replaced them.
     _held: tuple[Any, ...] | None = None
@@ -76,9 +82,16 @@ class Averaging(Optimizer):
                 "first, and eval_params() for an average that changes nothing"
             )
 
+    def results(self) -> tuple[Any, ...]:
+        return tuple(self._flat("", self.eval_params()))
+
     def step(self, grads: Grads) -> None:
         self._check_training("step")
         super().step(grads)
+
+    def check_grads(self, grads: Grads) -> None:
+        self._check_training("step")
+        super().check_grads(grads)
 
     def state_dict(self) -> dict[str, Any]:
         self._check_training("state_dict")
@@ -97,20 +110,23 @@ class Interpolating(Averaging):
     """What the three rules share: `y` in the parameter, `z` in a state."""
 
     @classmethod
-    def initial(cls, group: Mapping[str, Any]) -> dict[str, float | None]:
-        del group
-        return {"z": None}
-
-    @classmethod
     def beta(cls, group: Mapping[str, Any]) -> float:
         """Return the weight of the average in the parameter."""
         return float(group["betas"][0])
 
     @classmethod
     def check_together(cls, group: Mapping[str, Any]) -> None:
-        if not cls.beta(group) > 0:
+        if not cls.beta(group) >= LEAST_BETA:
             name = "momentum" if "momentum" in group else "beta1"
-            raise ValueError(f"{cls.__name__}: {name} must be above 0, got 0.0")
+            raise ValueError(
+                f"{cls.__name__}: {name} must be in [{LEAST_BETA}, 1), got "
+                f"{cls.beta(group)}; the average is lost in rounding below"
+            )
+
+    @classmethod
+    def fixed(cls, group: Mapping[str, Any]) -> dict[str, Any]:
+        # The parameter lies between two points in this proportion.
+        return {"momentum" if "momentum" in group else "beta1": cls.beta(group)}
 
     @classmethod
     def numbers(cls, group: Mapping[str, Any]) -> dict[str, float]:
@@ -118,9 +134,12 @@ class Interpolating(Averaging):
         return {**super().numbers(group), "decay_at_z": at_z}
 
     def _average_into(self, points: tuple[Any, ...]) -> None:
-        weights = [(1 - 1 / self.beta(group),) for group in self._groups]
+        weights = [{"weight": 1 - 1 / self.beta(group)} for group in self._groups]
         engine = self._engine_over(points, "schedulefree_point", ("z",), weights)
         engine.step(self._arrays)
+        for i, point in enumerate(points):
+            if self._engine.get_t(i) == 0:  # z begins at the first step
+                np.copyto(point, self._arrays[i])
 
 
 class ScheduleFreeSGD(Interpolating):
@@ -137,7 +156,8 @@ class ScheduleFreeSGD(Interpolating):
             w_t = t^r \max_{i \le t} \gamma_i^q \\
         y_t &= (1 - \beta) z_t + \beta x_t
 
-    :math:`x_t` is the result: `eval_params`, or `eval` and `train`.
+    :math:`x_t` is the result: `eval_params`, or `eval` and `train`. Nobody else must
+    change the parameters between steps, since :math:`x_t` is found from them.
 
     Parameters
     ----------
@@ -146,7 +166,7 @@ class ScheduleFreeSGD(Interpolating):
     lr : float, default 1
         Learning rate :math:`\eta`, in [0, inf); larger than for SGD, and constant.
     momentum : float, default 0.9
-        :math:`\beta`, in (0, 1).
+        :math:`\beta`, in [0.01, 1). It cannot change after a step.
     weight_decay : float, default 0
         :math:`\lambda`, in [0, inf).
     decay_at : {"y", "z"}
@@ -154,9 +174,9 @@ class ScheduleFreeSGD(Interpolating):
     warmup_steps : int, default 0
         :math:`T`: the rate rises linearly over so many steps.
     r : float, default 0
-        Power :math:`r` of the step in the weights, in [0, inf).
+        Power :math:`r` of the step in the weights, in [0, 32].
     weight_lr_power : float, default 2
-        Power :math:`q` of the largest rate so far in the weights, in [0, inf).
+        Power :math:`q` of the largest rate so far in the weights, in [0, 8].
     maximize : bool, default False
         Ascend: negate the gradient first.
 
@@ -168,10 +188,10 @@ class ScheduleFreeSGD(Interpolating):
     Notes
     -----
     State: one array (`z`), 4 bytes for each float32 element, of which a step moves 20;
-    and for each array the numbers `weight_sum` and `lr_max`. Agrees with the authors'
-    SGDScheduleFree up to rounding. That needs ``train()`` before the first step and
-    writes to gradients; its ``eval()`` and ``train()`` do not give back the same bits,
-    these do, for a copy of the parameters while in evaluation.
+    and for each array, not each group, the numbers `weight_sum` and `lr_max`. Agrees
+    with the authors' SGDScheduleFree up to rounding. That needs ``train()`` before the
+    first step and writes to gradients; its ``eval()`` and ``train()`` do not give back
+    the same bits, these do, for a copy of the parameters while in evaluation.
 
     References
     ----------
@@ -195,8 +215,8 @@ class ScheduleFreeSGD(Interpolating):
     weight_decay: float = real(default=0.0)
     decay_at: str = choice("z", default="y")
     warmup_steps: int = whole(default=0)
-    r: float = real(default=0.0)
-    weight_lr_power: float = real(default=2.0)
+    r: float = real(default=0.0, high=32.0)
+    weight_lr_power: float = real(default=2.0, high=8.0)
 
     @classmethod
     def beta(cls, group: Mapping[str, Any]) -> float:
@@ -220,7 +240,8 @@ class ScheduleFreeAdamW(Interpolating):
     lr : float, default 2.5e-3
         Learning rate :math:`\eta`, in [0, inf); larger than for AdamW, and constant.
     betas : (float, float), default (0.9, 0.999)
-        :math:`\beta_1` in (0, 1), :math:`\beta_2` in [0, 1).
+        :math:`\beta_1` in [0.01, 1), :math:`\beta_2` in [0, 1). :math:`\beta_1` cannot
+        change after a step.
     eps : float, default 1e-8
         Added to the root, in [0, inf).
     weight_decay : float, default 0
@@ -230,9 +251,9 @@ class ScheduleFreeAdamW(Interpolating):
     warmup_steps : int, default 0
         The rate rises linearly over so many steps.
     r : float, default 0
-        Power of the step in the weights, in [0, inf).
+        Power of the step in the weights, in [0, 32].
     weight_lr_power : float, default 2
-        Power of the largest rate so far in the weights, in [0, inf).
+        Power of the largest rate so far in the weights, in [0, 8].
     inner_momentum : float, default 0
         If above 0, :math:`g_t` over the root is replaced by its running mean with this
         decay rate, in [0, 1), corrected for bias.
@@ -270,7 +291,6 @@ class ScheduleFreeAdamW(Interpolating):
     """
 
     rules = ("schedulefree_adamw", "schedulefree_adamw_inner")
-    switchable = False
 
     lr: float = real(default=2.5e-3)
     betas: tuple[float, float] = pair(
@@ -280,8 +300,8 @@ class ScheduleFreeAdamW(Interpolating):
     weight_decay: float = real(default=0.0)
     decay_at: str = choice("z", default="y")
     warmup_steps: int = whole(default=0)
-    r: float = real(default=0.0)
-    weight_lr_power: float = real(default=2.0)
+    r: float = real(default=0.0, high=32.0)
+    weight_lr_power: float = real(default=2.0, high=8.0)
     inner_momentum: float = real(default=0.0, below=1)
     like: str = forms(
         default="official", official={"eps_hat": 0.0}, first={"eps_hat": 1.0}
@@ -290,6 +310,11 @@ class ScheduleFreeAdamW(Interpolating):
     @classmethod
     def rule(cls, group: Mapping[str, Any]) -> str:
         return cls.rules[group["inner_momentum"] > 0]
+
+    @classmethod
+    def fixed(cls, group: Mapping[str, Any]) -> dict[str, Any]:
+        inner = {"whether inner_momentum is 0": not group["inner_momentum"]}
+        return super().fixed(group) | inner
 
 
 class ScheduleFreeRAdam(Interpolating):
@@ -309,7 +334,8 @@ class ScheduleFreeRAdam(Interpolating):
     lr : float, default 2.5e-3
         Learning rate :math:`\eta`, in [0, inf).
     betas : (float, float), default (0.9, 0.999)
-        :math:`\beta_1` in (0, 1), :math:`\beta_2` in [0, 1).
+        :math:`\beta_1` in [0.01, 1), :math:`\beta_2` in [0, 1). :math:`\beta_1` cannot
+        change after a step.
     eps : float, default 1e-8
         Added to the root, in [0, inf).
     weight_decay : float, default 0
@@ -317,9 +343,9 @@ class ScheduleFreeRAdam(Interpolating):
     decay_at : {"y", "z"}
         Decay by :math:`\lambda y_{t-1}` or :math:`\lambda z_{t-1}`.
     r : float, default 0
-        Power of the step in the weights, in [0, inf).
+        Power of the step in the weights, in [0, 32].
     weight_lr_power : float, default 2
-        Power of the largest rate so far in the weights, in [0, inf).
+        Power of the largest rate so far in the weights, in [0, 8].
     silent_sgd_phase : bool, default True
         If False, steps with :math:`\rho_t \le 4` are those of `ScheduleFreeSGD`.
     maximize : bool, default False
@@ -362,6 +388,6 @@ class ScheduleFreeRAdam(Interpolating):
     eps: float = real(default=1e-8)
     weight_decay: float = real(default=0.0)
     decay_at: str = choice("z", default="y")
-    r: float = real(default=0.0)
-    weight_lr_power: float = real(default=2.0)
+    r: float = real(default=0.0, high=32.0)
+    weight_lr_power: float = real(default=2.0, high=8.0)
     silent_sgd_phase: bool = flag(default=True, into="silent")

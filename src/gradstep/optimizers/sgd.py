@@ -28,7 +28,8 @@ class SGD(Optimizer):
         p_t &= p_{t-1} + z_t
 
     In this form Nesterov's method needs the gradient at :math:`p + \mu z`, which
-    `lookahead` computes; torch's form keeps that point in the parameter instead.
+    `lookahead` computes; torch's form keeps that point in the parameter instead, and
+    takes the penalty there, this one at :math:`p`.
 
     Parameters
     ----------
@@ -117,6 +118,10 @@ class SGD(Optimizer):
             return "sgd_nesterov"
         return "sgd_momentum" if group["momentum"] else "sgd"
 
+    @classmethod
+    def fixed(cls, group: Mapping[str, Any]) -> dict[str, Any]:
+        return {"form": group["form"]}
+
     def gradient_elsewhere(self) -> bool:
         return any(g["nesterov"] and g["form"] == "velocity" for g in self._groups)
 
@@ -157,7 +162,7 @@ class SGD(Optimizer):
                     f"form={group['form']!r}, nesterov={group['nesterov']}"
                 )
         points = self._out("", None)
-        momenta = [(group["momentum"],) for group in self._groups]
+        momenta = [{"momentum": group["momentum"]} for group in self._groups]
         engine = self._engine_over(points, "sgd_lookahead", ("z",), momenta)
         engine.step(self._arrays)
         return self._rebuilt(points)

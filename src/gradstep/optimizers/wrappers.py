@@ -1,7 +1,9 @@
 """Methods around another optimizer: schedule-free averaging, and SAM."""
 
 import functools
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,25 +22,56 @@ class Wrapper(Optimizer):
     wraps = True
     if TYPE_CHECKING:
         base: Any = positional(kw_only=False)
+    _turn: threading.Lock
 
-    def __init__(
-        self, params: Params, base: Callable[[Any], Optimizer], **options: Any
-    ) -> None:
+    def __init__(self, params: Params, base: Any = None, **options: Any) -> None:
         Assembled.__init__(self, params, **options)
         arrays = self._base_arrays()
         given = self._rebuilt(arrays)
         if not self._bare:
             given = [{"params": entry} for entry in given]
-        make: Any = base
-        made = make(given) if callable(make) else make
-        if not isinstance(made, Optimizer) or [
-            id(p) for group in made.param_groups for p in group["params"]
-        ] != list(map(id, arrays)):
+        made = base(given) if callable(base) else base
+        if not isinstance(made, Optimizer) or _shape(made) != self._expected():
             raise TypeError(
-                f"{self._owner}: base must return a gradstep optimizer of what it was "
-                "given, such as functools.partial(gradstep.SGD, lr=0.1)"
+                f"{self._owner}: base must return a gradstep optimizer of what it is "
+                "given, such as functools.partial(gradstep.SGD, lr=0.1), got "
+                f"{type(made).__name__}"
             )
-        vars(self)["base"] = made
+        if made.wraps or made.gradient_elsewhere():
+            raise TypeError(
+                f"{self._owner}: base must be a rule that takes its gradient at the "
+                f"parameters, got {made!r}"
+            )
+        vars(self).update(base=made, _turn=threading.Lock())
+
+    def _expected(self) -> list[list[int]]:
+        """Return which arrays are in which group of the base."""
+        arrays = self._base_arrays()
+        return [
+            [id(arrays[i]) for i in self._indices(j)] for j in range(len(self._groups))
+        ]
+
+    @contextmanager
+    def _taking_turns(self) -> Iterator[None]:
+        """Keep other threads out, and a base out that has been given other arrays."""
+        if not self._turn.acquire(blocking=False):
+            raise RuntimeError(
+                f"{self._owner} is in the middle of a step in another thread; take "
+                "turns"
+            )
+        try:
+            if _shape(self.base) != self._expected():
+                raise ValueError(f"{self._owner}: base has been given other arrays")
+            yield
+        finally:
+            self._turn.release()
+
+    def _checked(self, method: str, grads: Grads) -> Any:
+        """Return gradients that can be read twice, which both optimizers would take."""
+        given = self._rebuilt(tuple(self._entries(method, grads)))
+        super().check_grads(given)
+        self.base.check_grads(given)
+        return given
 
     @classmethod
     def check_together(cls, group: Mapping[str, Any]) -> None:
@@ -78,6 +111,11 @@ class Wrapper(Optimizer):
         self.load_state_dict(saved["state_dict"])
 
 
+def _shape(optimizer: Optimizer) -> list[list[int]]:
+    """Return the identities of the arrays of each group."""
+    return [[id(p) for p in group["params"]] for group in optimizer.param_groups]
+
+
 class ScheduleFree(Wrapper, Averaging):
     r"""Schedule-free averaging around any optimizer, the base.
 
@@ -85,7 +123,7 @@ class ScheduleFree(Wrapper, Averaging):
     :math:`z_0 = x_0 = y_0`, momentum :math:`\beta` and the base's lr :math:`\eta_t`,
 
     .. math::
-        z_t &= \operatorname{base}(z_{t-1}, g_t) - \eta_t \lambda y_{t-1} \\
+        z_t &= \operatorname{base}(z_{t-1} - \eta_t \lambda y_{t-1}, g_t) \\
         x_t &= (1 - c_t) x_{t-1} + c_t z_t, \qquad
             c_t = w_t / \textstyle\sum_{i \le t} w_i, \quad
             w_t = t^r \max_{i \le t} \eta_i^q \\
@@ -106,9 +144,9 @@ class ScheduleFree(Wrapper, Averaging):
     weight_decay_at_y : float, default 0
         :math:`\lambda`, in [0, inf).
     r : float, default 0
-        Power :math:`r` of the step in the weights, in [0, inf).
+        Power :math:`r` of the step in the weights, in [0, 32].
     weight_lr_power : float, default 2
-        Power :math:`q` of the largest lr so far in the weights, in [0, inf).
+        Power :math:`q` of the largest lr so far in the weights, in [0, 8].
     maximize : bool, default False
         Not here: pass it to the base.
 
@@ -143,13 +181,8 @@ class ScheduleFree(Wrapper, Averaging):
 
     momentum: float = real(default=0.9, below=1)
     weight_decay_at_y: float = setting(default=0.0)
-    r: float = real(default=0.0)
-    weight_lr_power: float = real(default=2.0)
-
-    @classmethod
-    def initial(cls, group: Mapping[str, Any]) -> dict[str, float | None]:
-        del group
-        return {"x": None, "z": None}
+    r: float = real(default=0.0, high=32.0)
+    weight_lr_power: float = real(default=2.0, high=8.0)
 
     @classmethod
     def numbers(cls, group: Mapping[str, Any]) -> dict[str, float]:
@@ -159,16 +192,27 @@ class ScheduleFree(Wrapper, Averaging):
         return tuple(states["z"] for states in self._states)
 
     def step(self, grads: Grads) -> None:
-        self._check_training("step")
-        self._engine.settle()
-        lrs = [group.get("lr", 1.0) for group in self.base.param_groups]
-        self.base.step(grads)
-        self._decay(grads, lrs)
-        for j, (group, lr) in enumerate(zip(self._groups, lrs, strict=True)):
-            numbers = {**self.numbers(group), "lr": lr}
-            hyper = tuple(numbers[name] for name in hyper_names(self.rules[0]))
-            self._engine.set_group(j, hyper, 1.0)
-        super().step(grads)
+        with self._taking_turns():
+            given = self._checked("step", grads)
+            self._begin()
+            lrs = [group.get("lr", 1.0) for group in self.base.param_groups]
+            self._decay(given, lrs)
+            self.base.step(given)
+            for j, (group, lr) in enumerate(zip(self._groups, lrs, strict=True)):
+                numbers = {**self.numbers(group), "lr": lr}
+                hyper = tuple(numbers[name] for name in hyper_names(self.rules[0]))
+                self._engine.set_group(j, hyper, 1.0)
+            super().step(given)
+
+    def check_grads(self, grads: Grads) -> None:
+        self._checked("step", grads)
+
+    def _begin(self) -> None:
+        """Let x and z begin at y before the first step, since the base steps first."""
+        for i, (y, states) in enumerate(zip(self._arrays, self._states, strict=True)):
+            if self._engine.get_t(i) == 0:
+                np.copyto(states["x"], y)
+                np.copyto(states["z"], y)
 
     def _decay(self, grads: Grads, lrs: list[float]) -> None:
         """Take lr lambda y from z, where there is a gradient."""
@@ -177,14 +221,16 @@ class ScheduleFree(Wrapper, Averaging):
             for group, lr in zip(self._groups, lrs, strict=True)
         ]
         if any(rates):
-            hypers = [(rate, 0.0) for rate in rates]
+            still = {"weight_decay": 0.0, "decoupled": 0.0}
+            hypers = [{"lr": rate, **still} for rate in rates]
             engine = self._engine_over(self._base_arrays(), "sgd", (), hypers)
             given = zip(self._entries("step", grads), self._arrays, strict=True)
             engine.step([None if g is None else p for g, p in given])
 
     def _average_into(self, points: tuple[Any, ...]) -> None:
-        for point, states in zip(points, self._states, strict=True):
-            np.copyto(point, states["x"])
+        for i, (point, states) in enumerate(zip(points, self._states, strict=True)):
+            begun = self._engine.get_t(i) > 0
+            np.copyto(point, states["x"] if begun else self._arrays[i])
 
 
 class SAM(Wrapper):
@@ -263,16 +309,17 @@ class SAM(Wrapper):
         grads : array, sequence, mapping or list of these
             As in the base's `step`.
         """
-        self._check_climbed("first_step", climbed=False)
-        entries = self._entries("first_step", grads)
-        self._engine.settle()
-        for j, (ours, theirs) in enumerate(
-            zip(self._groups, self.base.param_groups, strict=True)
-        ):
-            sign = -1.0 if theirs["maximize"] else 1.0
-            self._engine.set_group(j, (ours["rho"],), sign)
-        super().step(grads)
-        vars(self)["_climbed"] = tuple(g is not None for g in entries)
+        with self._taking_turns():
+            self._check_climbed("first_step", climbed=False)
+            given = self._checked("first_step", grads)
+            for j, (ours, theirs) in enumerate(
+                zip(self._groups, self.base.param_groups, strict=True)
+            ):
+                sign = -1.0 if theirs["maximize"] else 1.0
+                self._engine.set_group(j, (ours["rho"],), sign)
+            super().step(given)
+            climbed = tuple(g is not None for g in self._entries("first_step", given))
+            vars(self)["_climbed"] = climbed
 
     def second_step(self, grads: Grads) -> None:
         """Go back, and take the base's step by the gradient at the worst point.
@@ -282,10 +329,12 @@ class SAM(Wrapper):
         grads : array, sequence, mapping or list of these
             As in the base's `step`.
         """
-        climbed = self._check_climbed("second_step", climbed=True)
-        self.base.check_grads(grads)
-        self._return(climbed)
-        self.base.step(grads)
+        with self._taking_turns():
+            climbed = self._check_climbed("second_step", climbed=True)
+            given = self._rebuilt(tuple(self._entries("second_step", grads)))
+            self.base.check_grads(given)
+            self._return(climbed)
+            self.base.step(given)
 
     def _return(self, climbed: tuple[bool, ...]) -> None:
         for p, states, up in zip(self._arrays, self._states, climbed, strict=True):
