@@ -10,11 +10,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-# Rules with sums, each of which has a loop for them; the last two have no other.
-GATHERING = ("adai", "lamb", "lars", "sam_climb", "sam_climb_adaptive")
-GATHERING += ("adan_moved", "norm")
-SUMS_ONLY = GATHERING[-2:]
-
 
 def run(*command: str, **kwargs: object) -> str:
     """Run a command; returns what it printed."""
@@ -24,14 +19,27 @@ def run(*command: str, **kwargs: object) -> str:
     return done.stdout
 
 
+def loops_of(rules: list[str], headers: Path) -> set[str]:
+    """Name the loops that the rules' headers ask for."""
+    texts = {path.stem: path.read_text() for path in headers.glob("*.h")}
+    loops = {"gs_lls_run"}
+    for rule in rules:
+        text = texts[max((s for s in texts if rule.startswith(s)), key=len)]
+        loops |= {f"{rule}_range"} if "RULE_STEPS 0" not in text else set()
+        loops |= {f"{rule}_gather_block"} if "RULE_SUMS(X)" in text else set()
+    return loops
+
+
 def loops_vectorised(build: Path) -> int:
     """Compile kernels.c once more for every level, and read the assembly of each loop.
 
     The compiler's report names lines, and all rules share the loop's line; the assembly
     names the function. A vector loop uses packed arithmetic.
     """
-    checked = 0
-    rules = (build / "csrc" / "rules.def").read_text().split()
+    found: set[tuple[str, str, str]] = set()
+    entries_of = (build / "csrc" / "rules.def").read_text()
+    rules = re.findall(r"ENTRY\((\w+)\)", entries_of)
+    wanted = loops_of(rules, Path("csrc/rules"))
     entries = json.loads((build / "compile_commands.json").read_text())
     for entry in (e for e in entries if e["file"].endswith(("kernels.c", "lls.c"))):
         command = shlex.split(entry["command"])
@@ -43,23 +51,19 @@ def loops_vectorised(build: Path) -> int:
             sys.exit(f"{entry['output']}: fused multiply-adds, against the law")
         bodies = re.split(r"^(\w[\w.]*):$", assembly, flags=re.M)
         for name, body in zip(bodies[1::2], bodies[2::2], strict=True):
-            loop = re.fullmatch(
-                r"(\w+?)_(?<!gather_)(range|gather_block|lls_run)_(f32|f64)_(v\d|base)",
-                name.split(".")[0],
-            )
-            if loop is None or (loop[1] in SUMS_ONLY and loop[2] == "range"):
+            loop = re.fullmatch(r"(\w+)_(f32|f64)_(v\d|base)", name.split(".")[0])
+            if loop is None or loop[1] not in wanted:
                 continue
-            checked += 1
+            found.add((loop[1], loop[2], loop[3]))
             # Sums are in double whatever is summed.
-            single = loop[3] == "f32" and loop[2] == "range"
+            single = loop[2] == "f32" and loop[1].endswith("_range")
             packed = r"\bv?(add|sub|mul)p" + ("s" if single else "d")
             if not re.search(packed, body):
                 sys.exit(f"{name} is not vectorised")
     levels = sum(e["file"].endswith("kernels.c") for e in entries)
-    expected = len(rules) - len(SUMS_ONLY) + len(GATHERING) + 1
-    if checked != levels * 2 * expected:
-        sys.exit(f"{checked} loops for {len(rules)} rules: some have vanished")
-    return checked
+    if len(found) != levels * 2 * len(wanted):
+        sys.exit(f"{len(found)} loops of {wanted}: some have vanished")
+    return len(found)
 
 
 def exported(build: Path) -> int:

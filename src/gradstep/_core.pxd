@@ -1,34 +1,10 @@
 # What another Cython module may cimport: engines whose steps run without the GIL.
 from libc.stdint cimport int64_t, uintptr_t
 
+from gradstep.capi cimport gs_kernel, gs_plan
 
-ctypedef const char *text
 
-
-cdef extern from "kernel.h" nogil:
-    enum:
-        GS_MAX_HYPER
-        GS_MAX_STATE
-        GS_MAX_SUMS
-
-    ctypedef struct gs_segment:
-        const gs_kernel *kernel
-        void *p
-        const void *g
-        void **state
-        size_t n
-
-    ctypedef struct gs_kernel:
-        const char *rule
-        const char *dtype
-        const text *hyper
-        const text *state
-        const text *scalar
-        unsigned copies
-        size_t param_size
-        size_t state_size
-        size_t sums
-
+cdef extern from "lls.h" nogil:
     ctypedef struct gs_lls:
         const void *X
         const void *y
@@ -47,33 +23,12 @@ cdef extern from "kernel.h" nogil:
         const gs_lls *p, const int64_t *rows, size_t count, size_t batch
     ) noexcept nogil
 
+cdef extern from "kernel.h" nogil:
     ctypedef struct gs_table:
         const char *isa
         const gs_kernel **kernel
         gs_lls_run_fn *lls_f32
         gs_lls_run_fn *lls_f64
-
-
-cdef extern from "plan.h" nogil:
-    ctypedef struct gs_group:
-        double *hyper
-        double grad_scale
-        double clip_norm
-        double clip_eps
-
-    ctypedef struct gs_tensor:
-        gs_segment segment
-        size_t group
-        int64_t t
-        double *scalar
-        const gs_kernel *norm
-        bint moving
-
-    ctypedef struct gs_plan:
-        gs_tensor *tensor
-        size_t tensors
-        gs_group *group
-        size_t groups
 
 
 cdef const gs_table *table() noexcept nogil
@@ -93,6 +48,7 @@ cdef class Kernel:
     cdef readonly tuple scalar
     cdef readonly tuple copies
     cdef readonly size_t sums
+    cdef readonly bint steps
 
 
 cdef class Engine:

@@ -15,6 +15,16 @@ import numpy as np
 
 from gradstep import checks
 
+from gradstep.capi cimport (
+    GRADSTEP_API,
+    GS_MAX_HYPER,
+    GS_MAX_SUMS,
+    gradstep_api,
+    gs_segment,
+    gs_tensor,
+    gs_text,
+)
+
 cnp.import_array()
 
 
@@ -27,20 +37,9 @@ cdef extern from "plan.h" nogil:
     bint gs_plan_enter(gs_plan *plan)
     void gs_plan_leave(gs_plan *plan)
 
-cdef extern from "gradstep.h" nogil:
-    enum:
-        GRADSTEP_API
-    ctypedef struct gradstep_api:
-        int version
-        const gs_kernel *(*find)(const char *rule, const char *dtype) noexcept nogil
-        bint (*plan_init)(gs_plan *plan, size_t tensors, size_t groups) noexcept nogil
-        bint (*plan_reserve)(gs_plan *plan) noexcept nogil
-        void (*plan_step)(gs_plan *plan) noexcept nogil
-        void (*plan_free)(gs_plan *plan) noexcept nogil
-
 cdef extern from "dispatch.h" nogil:
     const gs_kernel *gs_find(const gs_table *table, const char *rule, const char *dtype)
-    const text *gs_isa_names
+    const gs_text *gs_isa_names
     const gs_table *gs_dispatch(const char *cap)
 
 cdef extern from "memory.h" nogil:
@@ -72,7 +71,7 @@ cdef void plan_step(gs_plan *plan) noexcept nogil:
     gs_plan_step(plan)
 
 
-cdef tuple strings(const text *p):
+cdef tuple strings(const gs_text *p):
     cdef list out = []
     while p[0] != NULL:
         out.append(p[0].decode())
@@ -146,6 +145,7 @@ cdef Kernel wrap(const gs_kernel *ptr):
         name for i, name in enumerate(k.state) if ptr.copies >> <int>i & 1
     ])
     k.sums = ptr.sums
+    k.steps = ptr.step != NULL
     return k
 
 

@@ -10,10 +10,10 @@ from gradstep._core cimport (
     gs_lls,
     gs_lls_rows_fit,
     gs_lls_run_fn,
-    gs_plan,
     plan_step,
     table,
 )
+from gradstep.capi cimport gs_plan
 
 cnp.import_array()
 

@@ -5,13 +5,23 @@ from libc.stdint cimport int64_t
 cdef extern from "gradstep.h" nogil:
     enum:
         GRADSTEP_API
+        GS_MAX_HYPER
+        GS_MAX_STATE
+        GS_MAX_SUMS
 
     ctypedef const char *gs_text "const char *"
 
     ctypedef struct gs_kernel:
+        const char *rule
+        const char *dtype
         const gs_text *hyper
         const gs_text *state
         const gs_text *scalar
+        unsigned copies
+        size_t param_size
+        size_t state_size
+        size_t sums
+        void *step
 
     ctypedef struct gs_segment:
         const gs_kernel *kernel
