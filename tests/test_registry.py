@@ -20,7 +20,7 @@ RULES = sorted({k.rule for k in kernels()})
 HEADERS = sorted((ROOT / "csrc" / "rules").glob("*.h"))
 # Rules that are no optimizer's step: derived points, and the roofline.
 NOT_STEPS = {"sgd_lookahead", "schedulefree_point", "traffic"} | {
-    f"traffic_state{k}" for k in (1, 2, 3, 4)
+    f"traffic_state{k}" for k in (1, 2, "2_read1", 3, 4)
 }
 # Headers without a step: sums alone, or what several rules share.
 SHARED = SUMS_ONLY | {"schedulefree_move"}

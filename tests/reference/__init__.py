@@ -58,6 +58,7 @@ from reference.traffic import (
     traffic,
     traffic_state1,
     traffic_state2,
+    traffic_state2_read1,
     traffic_state3,
     traffic_state4,
 )
@@ -124,6 +125,7 @@ RULES: dict[str, Callable[..., Step]] = {
         traffic,
         traffic_state1,
         traffic_state2,
+        traffic_state2_read1,
         traffic_state3,
         traffic_state4,
     )

@@ -40,3 +40,10 @@ def traffic_state4(
 ) -> Step:
     """Traffic with four states: s_t = s_{t-1} + stir g_t."""
     return _touch(g, stir, p=p, a=a, b=b, c=c, d=d)
+
+
+def traffic_state2_read1(
+    *, t: int, p: Array, g: Array, a: Array, b: Array, read: Array, stir: float
+) -> Step:
+    """Traffic with two states and one that is read: s_t = s_{t-1} + stir (g_t + r)."""
+    return _touch(g + read, stir, p=p, a=a, b=b) | {"read": read}
