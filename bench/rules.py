@@ -18,8 +18,8 @@ NO_STEP = re.compile(
     "traffic.*|norm|adan_moved|.*_lookahead|.*_point|sam_climb.*|schedulefree_average"
 )
 
-# How many states a step reads and leaves as they are: x0, where MADGRAD began. With
-# its memory write-protected, a step of any other rule faults.
+# How many states a step reads and leaves as they are: x0, where MADGRAD began. Every
+# other state is written: in write-protected memory a step faults.
 ONLY_READ = {"madgrad": 1}
 
 ADAM = {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.0}

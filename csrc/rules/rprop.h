@@ -26,9 +26,12 @@ RULE_HOST void K(prepare)(const HYPER *h, double t, WIDE *c)
 RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
 {
     const T turn = g * s->prev, last = s->step_size;
-    const T size = turn > 0 ? last * c->up : turn < 0 ? last * c->down : last;
-    s->step_size = MIN(MAX(size, c->least), c->most);
-    const T next = p - SIGN(g) * s->step_size;
+    const T factor = turn > 0 ? c->up : turn < 0 ? c->down : 1;
+    T size = last * factor;
+    size = size < c->least ? c->least : size; /* NaN stays */
+    size = size > c->most ? c->most : size;
+    s->step_size = size;
+    const T next = p - SIGN(g) * size;
 #if MINUS
     s->prev = g;
     return next;

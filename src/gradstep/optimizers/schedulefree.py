@@ -1,7 +1,7 @@
 """Schedule-free SGD, AdamW and RAdam."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,7 +20,7 @@ class Averaging(Optimizer):
     """
 
     # What the parameters were when `eval` replaced them.
-    _held: tuple[Any, ...] | None = None
+    _held: ClassVar[tuple[Any, ...] | None] = None
 
     def eval_params(self, out: Any = None) -> Any:
         """Return the average `x`, at which to evaluate or from which to go to work.

@@ -4,7 +4,7 @@ import functools
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -16,13 +16,18 @@ from gradstep.optimizers.schedulefree import Averaging
 from gradstep.structure import Grads, Params
 
 
-class Wrapper(Optimizer):
+class _Turn:
+    """Who may step; no option, so that type checkers know it apart."""
+
+    _turn: threading.Lock
+
+
+class Wrapper(_Turn, Optimizer):
     """Base of optimizers that leave the step itself to another one, their `base`."""
 
     wraps = True
     if TYPE_CHECKING:
         base: Any = positional(kw_only=False)
-    _turn: threading.Lock
 
     def __init__(self, params: Params, base: Any = None, **options: Any) -> None:
         Assembled.__init__(self, params, **options)
@@ -292,7 +297,7 @@ class SAM(Wrapper):
     rules = ("sam_climb", "sam_climb_adaptive")
 
     # For each array, whether it stands at the worst point.
-    _climbed: tuple[bool, ...] | None = None
+    _climbed: ClassVar[tuple[bool, ...] | None] = None
 
     rho: float = real(default=0.05)
     adaptive: bool = flag(default=False)
