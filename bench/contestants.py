@@ -31,7 +31,7 @@ PACKAGES: dict[str, dict[str, tuple[str, Options]]] = {
     },
     "madgrad": {
         "madgrad": ("MADGRAD", MADGRAD),
-        "madgrad_dual": ("MADGRAD", MADGRAD | {"momentum": 0.0}),
+        "madgrad_moving": ("MADGRAD", dict(RULES["madgrad_moving"][1])),
         "mirror_madgrad": ("MirrorMADGRAD", MADGRAD | {"eps": 0.0}),
     },
     "schedulefree": {

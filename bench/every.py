@@ -17,18 +17,18 @@ import gradstep as gs
 THREADS = (1, 2)
 DISTURBED = 0.1  # CPUs that others used: the case is measured again, after all others
 TRIES = 2
-PEER_ROUNDS = 9  # whole seconds each, and nothing asked of peers is a close thing
+PEER_ROUNDS = 9  # of whole seconds
 
 # Asked of steps of one pass: the share of the roofline that they reach.
 SHARE = 0.92
 # Cube roots take longer than their bytes. Threads share memory, not arithmetic.
 CUBE_ROOT = {1: 0.55, 2: 0.85}
-CUBE_ROOTS = ("madgrad", "madgrad_dual", "mirror_madgrad")
+CUBE_ROOTS = ("madgrad", "madgrad_moving", "mirror_madgrad")
 
 # Asked of these, in two cases: how many times gradstep's time their fastest peer takes.
 PEERED = ("adabelief", "madgrad", "adan", "rmsprop", "nadam", "schedulefree_adamw")
-LARGE, MANY = 4.0, 20.0
-MANY_CASE = "1000x1000"
+LARGE, MANY = "2^24", "1000x1000"
+TIMES = {LARGE: 4.0, MANY: 20.0}
 
 SECTIONS = {
     "memory": "one pass, beside what moves the same bytes",
@@ -40,15 +40,13 @@ HEAD = f"  {'rule':32}  {'case':>9} threads    ms  {'beside':26}    asked / meas
 Job = functools.partial[Result]
 
 
-def beside_memory(
-    case: str, dtype: DType, rounds: int, rule: str, threads: int
-) -> Result:
+def beside_memory(rule: str, threads: int, dtype: DType, rounds: int) -> Result:
     """Time a rule beside the roofline."""
     gs.set_num_threads(threads)
     asked = CUBE_ROOT[threads] if rule in CUBE_ROOTS else SHARE
     two_pass = rule in in_build(two_pass=True)
     moved, least = bytes_each(rule, dtype), roofline(rule, dtype)[1]
-    result = measure(case, rule, dtype, ["traffic"], rounds)
+    result = measure(LARGE, rule, dtype, ["traffic"], rounds)
     return result | {
         "section": "two passes" if two_pass else "memory",
         "asked": None if two_pass else asked,
@@ -57,44 +55,39 @@ def beside_memory(
     }
 
 
-def beside_peer(
-    case: str, dtype: DType, rounds: int, rule: str, threads: int, asked: float
-) -> Result:
+def beside_peer(case: str, rule: str, dtype: DType, rounds: int) -> Result:
     """Time a rule beside its peers, of which the fastest counts."""
-    gs.set_num_threads(threads)
+    gs.set_num_threads(max(THREADS))
     names, _ = present(rule, dtype)
     result = measure(case, rule, dtype, names, rounds)
     ratio = {name: result["ratio"][name] for name in names}
     fastest = min(ratio, key=lambda name: ratio[name][1], default="no peer is here")
     return result | {
         "section": "peer",
-        "asked": asked,
+        "asked": TIMES[case],
         "measured": ratio.get(fastest),
         "beside": fastest,
     }
 
 
-def jobs(rules: list[str], case: str, dtype: DType, rounds: int) -> list[Job]:
+def jobs(rules: list[str], dtype: DType, rounds: int) -> list[Job]:
     """Return what there is to measure."""
     # Memory first: torch, once imported, has threads of its own.
     memory = [
-        Job(beside_memory, case, dtype, rounds, rule, threads)
+        Job(beside_memory, rule, threads, dtype, rounds)
         for rule in rules
         for threads in THREADS
     ]
-    few = min(rounds, PEER_ROUNDS)
     peers = [
-        Job(beside_peer, shape, dtype, few, rule, THREADS[-1], asked)
-        for shape, asked in ((case, LARGE), (MANY_CASE, MANY))
+        Job(beside_peer, case, rule, dtype, min(rounds, PEER_ROUNDS))
+        for case in TIMES
         for rule in PEERED
         if rule in rules
     ]
     return memory + peers
 
 
-def run(
-    rules: list[str], case: str, dtype: DType, rounds: int, *, tries: int
-) -> list[Result]:
+def run(rules: list[str], dtype: DType, rounds: int, *, tries: int) -> list[Result]:
     """Measure; what others disturbed again, of which the quietest counts."""
     every = in_build(two_pass=False) + in_build(two_pass=True)
     chosen = every if rules == ["all"] else rules
@@ -103,7 +96,7 @@ def run(
     if unknown := set(chosen) - set(RULES):
         sys.exit(f"bench/rules.py lacks {', '.join(sorted(unknown))}")
     rows: dict[Job, Result] = {}
-    todo = jobs(chosen, case, dtype, rounds)
+    todo = jobs(chosen, dtype, rounds)
     for _ in range(tries):
         for job in todo:
             row = job()

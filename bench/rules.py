@@ -81,7 +81,10 @@ RULES: dict[str, tuple[str, Options]] = {
     ),
     "adabelief_amsgrad": ("AdaBelief", AMSGRAD),
     "madgrad": ("MADGRAD", MADGRAD),
-    "madgrad_dual": ("MADGRAD", MADGRAD | {"momentum": 0.0}),
+    "madgrad_moving": (
+        "MADGRAD",
+        {"momentum": 0.0, "decouple_decay": True, "weight_decay": 1e-2},
+    ),
     "mirror_madgrad": ("MirrorMADGRAD", MADGRAD | {"eps": 0.0}),
     "adan": ("Adan", ADAM | {"betas": (0.98, 0.92, 0.99)}),
     "schedulefree_sgd": ("ScheduleFreeSGD", {"lr": 1.0} | MOMENTUM),

@@ -150,9 +150,22 @@ def test_madgrad_at_the_edges(momentum: float) -> None:
     assert w.tolist() == [1, 2]
 
 
+def test_madgrads_momentum_comes_and_goes() -> None:
+    """z is the same for all momentum, and only x0 says where it began."""
+    w, z = np.ones(5), np.ones(5)
+    switched, plain = gs.MADGRAD(w, lr=0.1), gs.MADGRAD(z, lr=0.1, momentum=0.0)
+    for k, momentum in enumerate([0.9, 0.0, 0.5, 0.0]):
+        switched.param_groups[0]["momentum"] = momentum
+        g = np.sin(w + k)
+        before = w.copy()
+        switched.step(g)
+        plain.step(g)
+        np.testing.assert_allclose(w, momentum * before + (1 - momentum) * z, 1e-14)
+        assert switched.state[0]["step"] == k + 1
+
+
 def test_what_cannot_be_changed_after_a_step_is_not() -> None:
     cases: list[tuple[Any, dict[str, Any], str]] = [
-        (gs.MADGRAD, {"momentum": 0.0}, "whether momentum is 0"),
         (gs.Rprop, {"variant": "rprop+"}, "variant"),
         (gs.Rprop, {"lr": 0.5}, "lr"),
         (gs.ScheduleFreeAdamW, {"inner_momentum": 0.5}, "whether inner_momentum is 0"),

@@ -75,7 +75,11 @@ VARIANTS: dict[str, tuple[type[gs.Optimizer], dict[str, Any]]] = (
         ),
         "madgrad": (gs.MADGRAD, ROOT | {"momentum": 0.83}),
         "madgrad paper": (gs.MADGRAD, ROOT | {"like": "paper", "decouple_decay": True}),
-        "madgrad dual": (gs.MADGRAD, ROOT | {"momentum": 0.0}),
+        "madgrad plain": (gs.MADGRAD, ROOT | {"momentum": 0.0}),
+        "madgrad moving": (
+            gs.MADGRAD,
+            ROOT | {"momentum": 0.0, "decouple_decay": True},
+        ),
         "mirror": (gs.MirrorMADGRAD, ROOT | {"momentum": 0.83}),
         "mirror decoupled": (gs.MirrorMADGRAD, ROOT | {"decouple_decay": True}),
         "adan": (gs.Adan, ROOT | ADAN),

@@ -5,18 +5,19 @@
  *     s <- s + l g,  v <- v + l g^2
  *     z = x0 - s / (cbrt(v) + eps), or x0 where the denominator is 0
  *     p <- momentum p + (1 - momentum) z  [- L weight_decay p if decoupled]
- * _dual: without momentum, p is z. x0 is not kept but found again from p, s and v.
+ * _moving: decoupled decay without momentum moves x0, so that it is not forgotten when
+ * the next z takes the place of p:  x0 <- x0 - L weight_decay p,  p <- z
  * Differs from the authors' code in the cube root, which is correctly rounded, and in
- * _dual with eps = 0, where theirs is NaN from the first step. */
+ * _moving, where they keep no x0 but find it again from p, s and v, with a second root:
+ * that drifts, and with eps = 0 is NaN from the first step. */
 #define RULE madgrad
-#if DUAL
-#define RULE_HYPER(X) X(lr) X(eps) X(weight_decay) X(decoupled) X(eps_in_lr)
-#define RULE_STATE(X) X(v) X(s)
-#define RULE_COEF(X) X(l) X(eps) X(decay) X(fade)
-#else
-#define RULE_HYPER(X) X(lr) X(momentum) X(eps) X(weight_decay) X(decoupled) X(eps_in_lr)
 #define RULE_STATE(X) X(v) X(s) X(x0)
 #define RULE_COPIES(X) X(x0)
+#if MOVING
+#define RULE_HYPER(X) X(lr) X(eps) X(weight_decay) X(eps_in_lr)
+#define RULE_COEF(X) X(l) X(eps) X(fade)
+#else
+#define RULE_HYPER(X) X(lr) X(momentum) X(eps) X(weight_decay) X(decoupled) X(eps_in_lr)
 #define RULE_COEF(X) X(l) X(eps) X(decay) X(fade) X(near)
 #endif
 #include "../rule_begin.h"
@@ -26,31 +27,29 @@ RULE_HOST void K(prepare)(const HYPER *h, double t, WIDE *c)
     const double lr = h->eps_in_lr && h->lr != 0 ? h->lr + h->eps : h->lr;
     c->l = lr * sqrt(t);
     c->eps = h->eps;
+#if MOVING
+    c->fade = lr * h->weight_decay;
+#else
     c->decay = h->decoupled ? 0 : h->weight_decay;
     c->fade = h->decoupled ? lr * h->weight_decay : 0;
-#if !DUAL
     c->near = 1 - h->momentum;
 #endif
 }
 
-RULE_FN T K(away)(const STATE *s, const COEF *c)
-{
-    const T root = CBRT(s->v) + c->eps;
-    return root == 0 ? 0 : s->s / root;
-}
-
 RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
 {
-#if DUAL
-    const T x0 = p + K(away)(s, c);
-#endif
+#if MOVING
+    s->x0 = s->x0 - c->fade * p;
+#else
     g = g + c->decay * p;
+#endif
     s->v = s->v + (c->l * g) * g;
     s->s = s->s + c->l * g;
-#if DUAL
-    return x0 - K(away)(s, c) - c->fade * p;
+    const T root = CBRT(s->v) + c->eps;
+    const T z = s->x0 - (root == 0 ? 0 : s->s / root);
+#if MOVING
+    return z;
 #else
-    const T z = s->x0 - K(away)(s, c);
     return p + c->near * (z - p) - c->fade * p;
 #endif
 }

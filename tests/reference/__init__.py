@@ -22,7 +22,7 @@ from reference.common import Step
 from reference.eadam import eadam, eadam_amsgrad
 from reference.layerwise import lamb, lars
 from reference.lion import lion, signum
-from reference.madgrad import madgrad, madgrad_dual, mirror_madgrad
+from reference.madgrad import madgrad, madgrad_moving, mirror_madgrad
 from reference.nadam import nadam
 from reference.padam import (
     padam_amsgrad_eighth,
@@ -108,7 +108,7 @@ RULES: dict[str, Callable[..., Step]] = {
         adabelief,
         adabelief_amsgrad,
         madgrad,
-        madgrad_dual,
+        madgrad_moving,
         mirror_madgrad,
         adan,
         schedulefree_sgd,

@@ -1,4 +1,4 @@
-"""MADGRAD, its form without a stored start, and MirrorMADGRAD."""
+"""MADGRAD, its form whose decay moves the start, and MirrorMADGRAD."""
 
 import math
 
@@ -54,48 +54,38 @@ def madgrad(
     return {"p": new, "v": v, "s": s, "x0": x0}
 
 
-def madgrad_dual(
+def madgrad_moving(
     *,
     t: int,
     p: Array,
     g: Array,
     v: Array,
     s: Array,
+    x0: Array,
     lr: float,
     eps: float,
     weight_decay: float,
-    decoupled: float,
     eps_in_lr: float,
 ) -> Step:
-    """MADGRAD without momentum, and with its start computed rather than stored.
+    """MADGRAD without momentum, with decoupled decay, in the form of its authors' code.
 
     Defazio, Jelassi: Adaptivity without Compromise: A Momentumized, Adaptive, Dual
     Averaged Gradient Method for Stochastic Optimization. arXiv:2101.11075, JMLR 23,
     2022, algorithm 1 with c_k = 1.
 
-    L, k, g_t, s_t and v_t are as in madgrad. Either quotient counts as 0 if its
-    divisor is; the authors' code has the first one NaN:
+    The authors compute x0 = theta_{t-1} + s_{t-1} / (cbrt(v_{t-1}) + epsilon), so what
+    decay took from theta it took from x0; here x0 is kept. L, k, s_t and v_t are as in
+    madgrad:
 
-    x0 = theta_{t-1} + s_{t-1} / (cbrt(v_{t-1}) + epsilon)
-    theta_t = x0 - s_t / (cbrt(v_t) + epsilon) [- L lambda theta_{t-1}, if `decoupled`]
+    theta_t = x0_{t-1} - s_t / (cbrt(v_t) + epsilon) - L lambda theta_{t-1}
+    x0_t = theta_t + s_t / (cbrt(v_t) + epsilon)
     """
-    x0 = p + over_or(s, np.cbrt(v) + eps, otherwise=0)
-    new = madgrad(
-        t=t,
-        p=p,
-        g=g,
-        v=v,
-        s=s,
-        x0=x0,
-        lr=lr,
-        momentum=0,
-        eps=eps,
-        weight_decay=weight_decay,
-        decoupled=decoupled,
-        eps_in_lr=eps_in_lr,
-    )
-    del new["x0"]
-    return new
+    rate = _rate(lr, eps, eps_in_lr)
+    v = v + rate * math.sqrt(t) * g**2
+    s = s + rate * math.sqrt(t) * g
+    away = over_or(s, np.cbrt(v) + eps, otherwise=0)
+    new = x0 - away - rate * weight_decay * p
+    return {"p": new, "v": v, "s": s, "x0": new + away}
 
 
 def mirror_madgrad(

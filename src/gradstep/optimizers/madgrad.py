@@ -33,8 +33,8 @@ class MADGRAD(Optimizer):
         :math:`\lambda`, in [0, inf): an L2 penalty in the gradient. Often as little as
         0 is best.
     decouple_decay : bool, default False
-        Subtract :math:`(\eta + \varepsilon) \lambda p_{t-1}` after the step instead.
-        With ``momentum=0`` this moves :math:`p_0` too, as in the authors' code.
+        Subtract :math:`(\eta + \varepsilon) \lambda p_{t-1}` after the step instead;
+        with ``momentum=0`` from :math:`p_0`, for good, as in the authors' code.
     eps : float, default 1e-6
         :math:`\varepsilon`, in [0, inf).
     like : {"official", "paper"}
@@ -51,13 +51,13 @@ class MADGRAD(Optimizer):
     Notes
     -----
     State: three arrays (`v`, `s`, `x0`, a copy of :math:`p_0`), 12 bytes for each
-    float32 element, of which a step moves 32; with ``momentum=0`` two, 8 and 28, since
-    :math:`p_0` is found again from the others, within rounding: in float32 it drifts by
-    some 4e-6 in 500 steps. Momentum cannot go to or from 0 after a step. The cube root
-    of float32 is correctly rounded; the authors' code is off by up to 15 units of the
-    last place there, takes `k` for all arrays together, and is NaN from the first step
-    with ``momentum=0, eps=0``. A changed `lr` weighs gradients to come; it does not
-    rescale the past.
+    float32 element, of which a step moves 32; or 36, where a decoupled decay moves
+    :math:`p_0`. The cube root of float32 is correctly rounded; the authors' code is off
+    by up to 15 units of the last place there, and takes `k` for all arrays together.
+    With ``momentum=0`` theirs keeps no :math:`p_0` but finds it again from the others:
+    that drifts, in float32 by some 4e-6 in 500 steps, and is NaN from the first step
+    with ``eps=0``. A changed `lr` weighs gradients to come; it does not rescale the
+    past.
 
     References
     ----------
@@ -75,7 +75,7 @@ class MADGRAD(Optimizer):
     array([-0.215303,  0.544476])
     """
 
-    rules = ("madgrad", "madgrad_dual")
+    rules = ("madgrad", "madgrad_moving")
 
     lr: float = real(default=1e-2)
     momentum: float = real(default=0.9, below=1)
@@ -88,11 +88,8 @@ class MADGRAD(Optimizer):
 
     @classmethod
     def rule(cls, group: Mapping[str, Any]) -> str:
-        return "madgrad" if group["momentum"] else "madgrad_dual"
-
-    @classmethod
-    def fixed(cls, group: Mapping[str, Any]) -> dict[str, Any]:
-        return {"whether momentum is 0": not group["momentum"]}
+        moving = group["decouple_decay"] and group["weight_decay"]
+        return "madgrad_moving" if moving and not group["momentum"] else "madgrad"
 
 
 class MirrorMADGRAD(Optimizer):
