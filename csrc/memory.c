@@ -8,8 +8,6 @@
 #include "line.h"
 #include "run.h"
 
-enum { HUGE_PAGE = 1 << 21 };
-
 static void *past(void *at, size_t align, size_t residue)
 {
     const uintptr_t up = ((uintptr_t)at + align - 1) / align * align;
@@ -18,17 +16,17 @@ static void *past(void *at, size_t align, size_t residue)
 
 static bool map(gs_memory *memory, size_t bytes, size_t residue)
 {
-    memory->bytes = bytes + residue + HUGE_PAGE;
+    memory->bytes = bytes + residue + GS_HUGE_PAGE;
     memory->block = mmap(NULL, memory->bytes, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory->block == MAP_FAILED)
         return false;
-    memory->data = past(memory->block, HUGE_PAGE, residue);
+    memory->data = past(memory->block, GS_HUGE_PAGE, residue);
 #ifdef MADV_HUGEPAGE
     /* A hint: where it is refused, small pages serve. Whole pages only, or the last few
      * bytes of an array would take a huge page of their own. */
     (void)madvise((char *)memory->data - residue,
-                  (residue + bytes) / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+                  (residue + bytes) / GS_HUGE_PAGE * GS_HUGE_PAGE, MADV_HUGEPAGE);
 #endif
     return true;
 }
@@ -46,9 +44,9 @@ static bool take(gs_memory *memory, size_t bytes, size_t residue)
 bool gs_memory_new(gs_memory *memory, size_t bytes, size_t residue, bool zeroed)
 {
     *memory = (gs_memory){0};
-    if (bytes > SIZE_MAX - 2 * (size_t)HUGE_PAGE)
+    if (bytes > SIZE_MAX - 2 * (size_t)GS_HUGE_PAGE)
         return false;
-    if (!(bytes < HUGE_PAGE ? take : map)(memory, bytes, residue)) {
+    if (!(bytes < GS_HUGE_PAGE ? take : map)(memory, bytes, residue)) {
         *memory = (gs_memory){0};
         return false;
     }

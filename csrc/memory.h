@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+enum { GS_HUGE_PAGE = 1 << 21 };
+
 typedef struct gs_memory {
     void *data;
     void *block;  /* what to give back */

@@ -43,6 +43,8 @@ cdef extern from "dispatch.h" nogil:
     const gs_table *gs_dispatch(const char *cap)
 
 cdef extern from "memory.h" nogil:
+    enum:
+        GS_HUGE_PAGE
     ctypedef struct gs_memory:
         void *data
     bint gs_memory_new(gs_memory *memory, size_t bytes, size_t residue, bint zeroed)
@@ -172,37 +174,75 @@ def find(str rule, str dtype):
 # ---- memory --------------------------------------------------------------------------
 
 cdef class _Block:
-    """Owns the memory of an array made by `allocate`."""
+    """Owns the memory of arrays made here."""
     cdef gs_memory memory
 
     def __dealloc__(self):
         gs_memory_free(&self.memory)
 
 
-def allocate(shape, dtype, bint zeroed, cnp.ndarray like=None):
-    """An array where steps are fastest: on a huge page when large, and as far past a
-    cache line as `like` is, whose shape and order it then has."""
-    if like is not None:
-        shape = (<object>like).shape
-    cdef cnp.dtype d = np.dtype(dtype)
-    cdef cnp.npy_intp n = 1
-    for extent in shape:
-        n *= extent
-    cdef size_t size = d.itemsize
-    cdef size_t residue = 0
-    if like is not None:
-        residue = <uintptr_t>cnp.PyArray_DATA(like) % GS_LINE // size * size
+cdef _Block new_block(size_t bytes, size_t residue, bint zeroed):
     cdef _Block block = _Block.__new__(_Block)
-    cdef size_t bytes = n * size
     cdef bint done
     with nogil:
         done = gs_memory_new(&block.memory, bytes, residue, zeroed)
     if not done:
         raise MemoryError(f"no memory for an array of {bytes} bytes")
-    flat = cnp.PyArray_SimpleNewFromData(1, &n, d.type_num, block.memory.data)
+    return block
+
+
+cdef cnp.ndarray array_in(_Block block, size_t at, shape, cnp.dtype d, str order):
+    cdef cnp.npy_intp n = 1
+    for extent in shape:
+        n *= extent
+    cdef char *data = <char *>block.memory.data + at
+    flat = cnp.PyArray_SimpleNewFromData(1, &n, d.type_num, data)
     cnp.set_array_base(flat, block)
-    fortran = like is not None and not cnp.PyArray_IS_C_CONTIGUOUS(like)
-    return flat.reshape(shape, order="F" if fortran else "C")
+    return flat.reshape(shape, order=order)
+
+
+def allocate(tuple shape, cnp.dtype d, bint zeroed):
+    """An array where steps are fastest: on a huge page when large."""
+    cdef size_t bytes = d.itemsize
+    for extent in shape:
+        bytes *= extent
+    return array_in(new_block(bytes, 0, zeroed), 0, shape, d, "C")
+
+
+cdef size_t past_line(cnp.ndarray a):
+    """How far a starts past a cache line, in whole elements."""
+    cdef size_t size = a.dtype.itemsize
+    return <uintptr_t>cnp.PyArray_DATA(a) % GS_LINE // size * size
+
+
+cdef size_t room(cnp.ndarray a):
+    """Whole cache lines for an array like a, if small ones lie side by side."""
+    cdef size_t bytes = past_line(a) + cnp.PyArray_NBYTES(a)
+    return (bytes + GS_LINE - 1) // GS_LINE * GS_LINE
+
+
+def allocate_like(tuple arrays):
+    """Zeros like each array, as far past a cache line as it is, in its order.
+
+    Small ones lie side by side if together they fill a huge page."""
+    cdef cnp.ndarray a
+    cdef size_t at = 0, together = 0
+    for a in arrays:
+        together += room(a) if cnp.PyArray_NBYTES(a) < GS_HUGE_PAGE else 0
+    cdef _Block shared = None
+    if together >= GS_HUGE_PAGE:
+        shared = new_block(together, 0, True)
+    cdef list out = []
+    for a in arrays:
+        order = "C" if cnp.PyArray_IS_C_CONTIGUOUS(a) else "F"
+        shape = (<object>a).shape
+        if shared is None or cnp.PyArray_NBYTES(a) >= GS_HUGE_PAGE:
+            block = new_block(cnp.PyArray_NBYTES(a), past_line(a), True)
+            out.append(array_in(block, 0, shape, a.dtype, order))
+        else:
+            out.append(array_in(shared, at + past_line(a), shape, a.dtype, order))
+            at += room(a)
+    return out
 
 
 include "_engine.pxi"

@@ -1,6 +1,6 @@
 """How an optimizer's groups, states and engine are put together."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,12 +27,13 @@ def find_kernel(name: str, rule: str, array: Any) -> _core.Kernel:
     return _core.find(rule, DTYPE_WORDS[array.dtype])
 
 
-def new_state(param: Any, value: float) -> Any:
-    """Return a state of one array that begins with a value."""
-    state = _core.allocate((), param.dtype, True, param)
-    if value:
-        state.fill(value)
-    return state
+def new_states(params: Sequence[Any], values: Sequence[float]) -> list[Any]:
+    """Return states, each like a parameter; they begin with these values."""
+    states = _core.allocate_like(tuple(params))
+    for state, value in zip(states, values, strict=True):
+        if value:
+            state.fill(value)
+    return states
 
 
 class _Parts:
@@ -207,19 +208,28 @@ class Assembled(_Parts, Declared):
 
         States that an array has under the same name go on; others start anew.
         """
-        rule, first, found = self.rule(options), self.initial(options), {}
-        for i in self._indices(j) if rule != self._bound[j] else ():
-            kernel, old = self._kernel(rule, i), self._states[i]
-            found[i] = (
+        rule, first = self.rule(options), self.initial(options)
+        if rule == self._bound[j]:
+            return {}
+        kernels = {i: self._kernel(rule, i) for i in self._indices(j)}
+        missing = [
+            (i, name)
+            for i, kernel in kernels.items()
+            for name in kernel.state
+            if name not in self._states[i]
+        ]
+        made = new_states(
+            [self._arrays[i] for i, _ in missing],
+            [first.get(name, 0.0) for _, name in missing],
+        )
+        new = dict(zip(missing, made, strict=True))
+        return {
+            i: (
                 kernel,
-                {
-                    name: old[name]
-                    if name in old
-                    else new_state(self._arrays[i], first.get(name, 0.0))
-                    for name in kernel.state
-                },
+                {n: new.get((i, n), self._states[i].get(n)) for n in kernel.state},
             )
-        return found
+            for i, kernel in kernels.items()
+        }
 
     def _check_fixed(self, j: int, options: Mapping[str, Any]) -> None:
         """Refuse changes that would leave states without their meaning."""

@@ -4,7 +4,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from gradstep import _core, checks
-from gradstep.assembly import find_kernel, new_state
+from gradstep.assembly import find_kernel, new_states
 from gradstep.optimizer import OPTIMIZERS, Optimizer
 from gradstep.state import check_type, read_count, read_scalar
 from gradstep.structure import Array
@@ -45,8 +45,13 @@ def init(
     """
     kind, found, kernel = _resolved("init", method, params, options)
     first = kind.initial(found)
-    arrays = {name: new_state(params, first.get(name, 0.0)) for name in kernel.state}
-    return {**dict.fromkeys(kernel.scalar, 0.0), **arrays}
+    names = kernel.state
+    values = [first.get(name, 0.0) for name in names]
+    arrays = new_states([params] * len(names), values)
+    return {
+        **dict.fromkeys(kernel.scalar, 0.0),
+        **dict(zip(names, arrays, strict=True)),
+    }
 
 
 def step(
