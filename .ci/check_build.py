@@ -25,7 +25,10 @@ def loops_of(rules: list[str], headers: Path) -> set[str]:
     loops = {"gs_lls_run"}
     for rule in rules:
         text = texts[max((s for s in texts if rule.startswith(s)), key=len)]
-        loops |= {f"{rule}_range"} if "RULE_STEPS 0" not in text else set()
+        if "RULE_ROOT 1" in text:
+            loops |= {f"{rule}_root_{part}" for part in ("first", "second", "last")}
+        elif "RULE_STEPS 0" not in text:
+            loops.add(f"{rule}_range")
         loops |= {f"{rule}_gather_block"} if "RULE_SUMS(X)" in text else set()
     return loops
 

@@ -13,6 +13,8 @@
  *                        prepare() reads. K(gather) gives an element's terms before any
  *                        element is updated; it may change states. With RULE_STEPS 0
  *                        that is all: there is no update
+ *   RULE_ROOT 1          a cube root: K(radicand) gives that of which it is, after what
+ *                        it does to states, and K(update) is given the root
  * Words from kernels.c: DTYPE (f32), T (the type of arithmetic and state), P and G
  * (storage of parameter and gradient), ISA; from the list of rules: VARIANT (empty or
  * _name). */
@@ -45,6 +47,9 @@
 #endif
 #ifndef RULE_STEPS
 #define RULE_STEPS 1
+#endif
+#ifndef RULE_ROOT
+#define RULE_ROOT 0
 #endif
 
 /* For rules with both kinds of weight decay: coefficients `decay` and `keep`, of

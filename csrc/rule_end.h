@@ -9,6 +9,9 @@ enum { RULE_STATE(INDEX) K(states) };
 #undef INDEX
 
 #if RULE_STEPS
+#if RULE_ROOT
+#include "rule_root.h"
+#else
 static void K(loop)(size_t n, P *restrict p, const G *restrict g, T grad_scale,
                     const COEF *restrict coef RULE_STATE(ARG))
 {
@@ -19,6 +22,7 @@ static void K(loop)(size_t n, P *restrict p, const G *restrict g, T grad_scale,
         RULE_STATE(STORE)
     }
 }
+#endif
 
 #define SLICE(name) , (T *)s->state[K(at_##name)] + from
 RULE_LOOP void K(range)(const gs_segment *s, size_t from, size_t to)
@@ -133,4 +137,5 @@ static const gs_kernel K(kernel) = {
 #undef RULE_SUMS
 #undef RULE_COPIES
 #undef RULE_STEPS
+#undef RULE_ROOT
 #undef RULE_ACROSS

@@ -1,5 +1,5 @@
 /* scalar.h: what rules need of compilers, devices and storage types. update() sees
- * RULE_FN and SQRT, CBRT, MAX, MIN, ABS, SIGN; prepare() sees RULE_HOST, sqrt, which
+ * RULE_FN and SQRT, MAX, MIN, ABS, SIGN; prepare() sees RULE_HOST, sqrt, which
  * IEEE defines, and host_math.h; and nothing below them. */
 #ifndef GRADSTEP_SCALAR_H
 #define GRADSTEP_SCALAR_H
@@ -47,7 +47,11 @@ static inline double gs_tree(double *lane)
 
 #define MIN(a, b) ((a) < (b) || (a) != (a) ? (a) : (b))
 
-#define CBRT(x) _Generic((x), float: gs_cbrtf, double: gs_cbrt)(x)
+/* The stages of cbrt.h, for rule_root.h. */
+#define CBRT_SCALED(x) _Generic((x), float: gs_cbrt_scaled_f, double: gs_cbrt_scaled)(x)
+#define CBRT_NEAR(z) _Generic((z), float: gs_cbrt_near_f, double: gs_cbrt_near)(z)
+#define CBRT_ROOT(y, z) _Generic((z), float: gs_cbrt_root_f, double: gs_cbrt_root)(y, z)
+#define CBRT_BACK(r, x) _Generic((x), float: gs_cbrt_back_f, double: gs_cbrt_back)(r, x)
 #define ABS(x) _Generic((x), float: fabsf, double: fabs)(x)
 
 /* -1, 0 or +1, and NaN for NaN: a poisoned gradient must show in the parameter. */

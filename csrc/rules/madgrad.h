@@ -11,6 +11,7 @@
  * _moving, where they keep no x0 but find it again from p, s and v, with a second root:
  * that drifts, and with eps = 0 is NaN from the first step. */
 #define RULE madgrad
+#define RULE_ROOT 1
 #define RULE_STATE(X) X(v) X(s) X(x0)
 #define RULE_COPIES(X) X(x0)
 #if MOVING
@@ -36,16 +37,25 @@ RULE_HOST void K(prepare)(const HYPER *h, double t, WIDE *c)
 #endif
 }
 
-RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
+RULE_FN T K(radicand)(T p, T g, STATE *s, const COEF *c)
 {
 #if MOVING
-    s->x0 = s->x0 - c->fade * p;
+    (void)p;
 #else
     g = g + c->decay * p;
 #endif
     s->v = s->v + (c->l * g) * g;
     s->s = s->s + c->l * g;
-    const T root = CBRT(s->v) + c->eps;
+    return s->v;
+}
+
+RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c, T root)
+{
+    (void)g;
+#if MOVING
+    s->x0 = s->x0 - c->fade * p;
+#endif
+    root = root + c->eps;
     const T z = s->x0 - (root == 0 ? 0 : s->s / root);
 #if MOVING
     return z;

@@ -6,6 +6,7 @@
  *     p <- momentum p + (1 - momentum) z
  * Differs from the authors' code in the cube root, which is correctly rounded. */
 #define RULE mirror_madgrad
+#define RULE_ROOT 1
 #define RULE_HYPER(X) X(lr) X(momentum) X(eps) X(weight_decay) X(decoupled) X(eps_in_lr)
 #define RULE_STATE(X) X(v) X(z)
 #define RULE_COPIES(X) X(z)
@@ -23,11 +24,17 @@ RULE_HOST void K(prepare)(const HYPER *h, double t, WIDE *c)
     c->near = 1 - h->momentum;
 }
 
-RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
+RULE_FN T K(radicand)(T p, T g, STATE *s, const COEF *c)
 {
     g = g + c->decay * p;
     s->v = c->past * s->v + g * g;
-    const T root = CBRT(s->v) + c->eps;
+    return s->v;
+}
+
+RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c, T root)
+{
+    g = g + c->decay * p;
+    root = root + c->eps;
     s->z = s->z * c->keep - (root == 0 ? 0 : (c->l * g) / root);
     return p + c->near * (s->z - p);
 }
