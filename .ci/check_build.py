@@ -26,7 +26,8 @@ def loops_of(rules: list[str], headers: Path) -> set[str]:
     for rule in rules:
         text = texts[max((s for s in texts if rule.startswith(s)), key=len)]
         if "RULE_ROOT 1" in text:
-            loops |= {f"{rule}_root_{part}" for part in ("first", "second", "last")}
+            # The second names no rule, and the compiler makes one of all.
+            loops |= {f"{rule}_root_first", "root_second", f"{rule}_root_last"}
         elif "RULE_STEPS 0" not in text:
             loops.add(f"{rule}_range")
         loops |= {f"{rule}_gather_block"} if "RULE_SUMS(X)" in text else set()
@@ -55,11 +56,12 @@ def loops_vectorised(build: Path) -> int:
         bodies = re.split(r"^(\w[\w.]*):$", assembly, flags=re.M)
         for name, body in zip(bodies[1::2], bodies[2::2], strict=True):
             loop = re.fullmatch(r"(\w+)_(f32|f64)_(v\d|base)", name.split(".")[0])
-            if loop is None or loop[1] not in wanted:
+            word = loop and re.sub(r".*(root_second)", r"\1", loop[1])
+            if loop is None or word not in wanted:
                 continue
-            found.add((loop[1], loop[2], loop[3]))
-            # Sums are in double whatever is summed.
-            single = loop[2] == "f32" and loop[1].endswith("_range")
+            found.add((word, loop[2], loop[3]))
+            # Sums are in double whatever is summed, and so is the end of a cube root.
+            single = loop[2] == "f32" and word.endswith(("_range", "first", "last"))
             packed = r"\bv?(add|sub|mul)p" + ("s" if single else "d")
             if not re.search(packed, body):
                 sys.exit(f"{name} is not vectorised")
