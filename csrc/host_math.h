@@ -1,8 +1,12 @@
-/* host_math.h: functions of scalars for prepare(). Only IEEE double operations in a
- * fixed order, so that every machine finds the same double; libm's exp, log and pow
- * differ from one to the next in the last place. */
+/* host_math.h: functions of scalars for prepare() and for schedules. Only IEEE double
+ * operations in a fixed order, so that every machine finds the same double; libm's exp,
+ * log and pow differ from one to the next in the last place, while fma() is IEEE's. */
 #ifndef GRADSTEP_HOST_MATH_H
 #define GRADSTEP_HOST_MATH_H
+
+#if defined __FAST_MATH__ || __FLT_EVAL_METHOD__ != 0
+#error "-ffast-math and x87 arithmetic give other bits; take them out of CFLAGS"
+#endif
 
 #include <math.h>
 #include <stdbool.h>
@@ -83,6 +87,64 @@ RULE_HOST double power(double b, double x)
         return x < 0 ? HUGE_VAL : 0;
     return exponential(x * logarithm(b));
 }
+
+/* b^n for a whole n >= 0: binary powering of a sum of two doubles, since powi's error
+ * grows with n. Its relative error is some n 2^-106, so but for about one in 2^50 / n the
+ * result is correctly rounded, where neither it nor b^n / b is below 2^-969. */
+RULE_HOST double whole_power(double b, double n)
+{
+    double high = 1, low = 0, b_high = b, b_low = 0;
+    for (uint64_t k = (uint64_t)n; k; k >>= 1) {
+        if (k & 1) {
+            const double product = high * b_high;
+            low = fma(high, b_high, -product) + (high * b_low + low * b_high);
+            high = product + low;
+            low = low - (high - product);
+        }
+        const double square = b_high * b_high;
+        b_low = fma(b_high, b_high, -square) + 2 * b_high * b_low;
+        b_high = square + b_low;
+        b_low = b_low - (b_high - square);
+        if (!(b_high - b_high ==
+              0)) { /* past the range, and so is what it multiplies */
+            b_high = HUGE_VAL;
+            b_low = 0;
+        }
+        if (!(high - high == 0))
+            return HUGE_VAL;
+    }
+    return high;
+}
+
+#define PI 0x1.921fb54442d18p+1
+
+/* The sine (odd) or cosine of y by its series, |y| <= pi / 4. */
+RULE_HOST double sine_series(double y, bool odd)
+{
+    double sum = 1;
+    for (int i = 18 + odd; i > 1; i -= 2)
+        sum = 1 - y * y * sum / (i * (i - 1));
+    return odd ? y * sum : sum;
+}
+
+/* cos(pi x), within 2.5 units of the last place; exact where x is a multiple of 1/2. */
+RULE_HOST double cospi(double x)
+{
+    double r = fmod(fabs(x), 2);
+    r = r > 1 ? 2 - r : r;
+    const double sign = r > 0.5 ? -1 : 1;
+    r = r > 0.5 ? 1 - r : r; /* all exact */
+    return sign *
+           (r > 0.25 ? sine_series(PI * (0.5 - r), true) : sine_series(PI * r, false));
+}
+
+/* sin(pi x) for x in [0, 1/2], likewise. */
+RULE_HOST double sinpi(double x)
+{
+    return x > 0.25 ? sine_series(PI * (0.5 - x), false) : sine_series(PI * x, true);
+}
+
+#undef PI
 
 /* The root of a sum of squares; NaN if that left the range, so that no step is taken as
  * if a tensor were infinitely long. */

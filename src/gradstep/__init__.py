@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gradstep import functional, lls, optimizers
+from gradstep import functional, lls, lr_scheduler, optimizers, schedules
 from gradstep._build import build_config
 from gradstep._core import isa
 from gradstep.memory import empty, zeros
@@ -35,6 +35,8 @@ __all__ = [
     "get_num_threads",
     "isa",
     "lls",
+    "lr_scheduler",
+    "schedules",
     "set_num_threads",
     "zeros",
 ]

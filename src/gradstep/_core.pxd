@@ -64,6 +64,7 @@ cdef class Engine:
     cdef list groups
     cdef tuple fields
     cdef list seen
+    cdef list direct
     cdef object on_change
     cdef uintptr_t *low
     cdef uintptr_t *high
@@ -71,6 +72,7 @@ cdef class Engine:
     cdef tuple scalar_names(self, size_t i)
     cdef size_t sums_of(self, size_t i)
     cdef int refresh(self) except -1
+    cdef bint pass_through(self, size_t j, Py_ssize_t k, dict group) except -1
     cdef object take(self, grads)
     cdef object take_one(self, size_t i, g)
     cdef int enter(self) except -1

@@ -63,6 +63,9 @@ class Engine:
         clip_norm: float = 0.0,
         clip_eps: float = 0.0,
     ) -> None: ...
+    def set_direct(
+        self, j: int, direct: dict[str, tuple[tuple[int, ...], float, float]]
+    ) -> None: ...
     def watch(
         self,
         groups: list[dict[str, Any]],

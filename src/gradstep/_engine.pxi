@@ -59,6 +59,7 @@ cdef class Engine:
         if not len(arrays) == len(suffixes) == len(group_of):
             raise ValueError("arrays, suffixes and group_of must be of one length")
         self.states = [()] * len(arrays)
+        self.direct = [{}] * groups
         if not gs_plan_init(&self.plan, len(arrays), groups):
             raise MemoryError("no memory for the plan of an optimizer")
         cdef gs_tensor *x
@@ -175,6 +176,17 @@ cdef class Engine:
         self.plan.group[j].grad_scale = grad_scale
         self.plan.group[j].clip_norm = clip_norm
         self.plan.group[j].clip_eps = clip_eps
+        if self.groups is not None and j < <size_t>len(self.groups):
+            self.seen[j] = self._now(self.groups[j])
+
+    def set_direct(self, size_t j, dict direct):
+        """A changed field of group j that is a key of `direct`, to (places, low, high),
+        goes to those hyperparameters without `on_change`, if it is a float in (low, high)
+        or a tuple of one for each place."""
+        for places, _, _ in direct.values():
+            if not all(0 <= k < GS_MAX_HYPER for k in places):
+                raise IndexError(places)
+        self.direct[j] = direct
 
     def watch(self, list groups, tuple fields, on_change):
         """Before each step, call on_change(j) if groups[j] has other values in `fields`,
@@ -254,13 +266,45 @@ cdef class Engine:
             same = seen[fields] == len(group)
             for k in range(fields):
                 if PyDict_GetItem(group, self.fields[k]) != <PyObject *>seen[k]:
-                    same = False
-                    break
+                    if not self.pass_through(j, k, group):
+                        same = False
+                        break
             if not same:
                 self.on_change(j)
                 group = self.groups[j]
                 self.seen[j] = self._now(group)
         return 0
+
+    cdef bint pass_through(self, size_t j, Py_ssize_t k, dict group) except -1:
+        """Take over a field that needs no other check, as a schedule's in each step."""
+        cdef PyObject *found = PyDict_GetItem(group, self.fields[k])
+        cdef PyObject *known = PyDict_GetItem(<dict>self.direct[j], self.fields[k])
+        if found == NULL:
+            return False
+        cdef object value = <object>found
+        cdef list seen = self.seen[j]
+        cdef double now, then
+        if type(value) is float and type(seen[k]) is float:
+            now, then = value, seen[k]
+            if memcmp(&now, &then, sizeof(double)) == 0:
+                seen[k] = value
+                return True
+        if known == NULL or type(value) is not float and type(value) is not tuple:
+            return False
+        cdef tuple entry = <tuple>known
+        cdef tuple places = <tuple>entry[0]
+        cdef tuple parts = <tuple>value if type(value) is tuple else (value,)
+        cdef double low = entry[1], high = entry[2]
+        cdef Py_ssize_t i, n = len(parts)
+        if n != len(places):
+            return False
+        for i in range(n):
+            if type(parts[i]) is not float or not low < <double>parts[i] < high:
+                return False
+        for i in range(n):
+            self.plan.group[j].hyper[<size_t>places[i]] = parts[i]
+        seen[k] = value
+        return True
 
     def step(self, grads):
         """One step of every array whose gradient is not None."""

@@ -266,6 +266,7 @@ class Assembled(_Parts, Declared):
         self._fixed[j] = self.fixed(options)
         self._groups[j].update(options)
         self._engine.set_group(j, *self.group_numbers(options))
+        self._engine.set_direct(j, self.group_direct(options))
 
     def _entries(self, method: str, grads: Any) -> list[Any]:
         """Return one gradient, or None, for each array."""

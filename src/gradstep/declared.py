@@ -4,10 +4,13 @@ import difflib
 import functools
 import inspect
 from collections.abc import Mapping
-from typing import Any, ClassVar, dataclass_transform
+from typing import Any, ClassVar, TypeAlias, dataclass_transform
 
 from gradstep import _core
-from gradstep.hyper import Option, choice, flag, forms, pair, real, setting, whole
+from gradstep.hyper import Option, Real, choice, flag, forms, pair, real, setting, whole
+
+# Places among the hyperparameters in C, and the open interval for each.
+Direct: TypeAlias = tuple[tuple[int, ...], float, float]
 
 OPTIMIZERS: dict[str, Any] = {}
 """Every optimizer class by its name."""
@@ -32,8 +35,12 @@ class Declared:
     rules: ClassVar[tuple[str, ...]] = ()
     # Whether it needs another optimizer; it is none of OPTIMIZERS then.
     wraps: ClassVar[bool] = False
+    # Options that schedules change in every step. Nothing but C depends on them, unless
+    # on whether they are 0; so while they are not, new values need no other check.
+    direct: ClassVar[tuple[str, ...]] = ("lr", "betas", "momentum", "weight_decay")
     options: ClassVar[dict[str, Option]] = {}
     default_options: ClassVar[dict[str, Any]] = {}
+    _direct_places: ClassVar[dict[str, dict[str, Direct]]] = {}
     common: ClassVar[frozenset[str]] = frozenset()
 
     def __init_subclass__(cls) -> None:
@@ -50,6 +57,7 @@ class Declared:
             cls.common = frozenset(cls.options)
         else:
             cls._check_names()
+            cls._direct_places = {rule: cls._places(rule) for rule in cls.rules}
             if cls.__module__.startswith("gradstep.") and not cls.wraps:
                 OPTIMIZERS[cls.__name__] = cls
         cls.__signature__ = cls._signature()  # type: ignore[attr-defined]
@@ -73,6 +81,20 @@ class Declared:
                 f"{cls.__name__}: options set {sorted(declared)}, but its rules read "
                 f"{sorted(read)}"
             )
+
+    @classmethod
+    def _places(cls, rule: str) -> dict[str, Direct]:
+        """Return where a rule has the direct options, those that it reads."""
+        names, found = hyper_names(rule), {}
+        for name in cls.direct:
+            option = cls.options.get(name)
+            if type(option) is Real and option.low == 0:
+                into = option.into or name
+                parts = into if isinstance(into, tuple) else (into,)
+                if set(parts) <= set(names):
+                    places = tuple([names.index(part) for part in parts])
+                    found[name] = (places, option.low, option.high)
+        return found
 
     # -- for subclasses
 
@@ -139,6 +161,17 @@ class Declared:
         numbers = cls.numbers(group)
         hyper = tuple([numbers[name] for name in hyper_names(cls.rule(group))])
         return hyper, -1.0 if group["maximize"] else 1.0, *cls.clipping(group)
+
+    @classmethod
+    def group_direct(cls, group: Mapping[str, Any]) -> dict[str, Direct]:
+        """Return what the engine may take over by itself, now."""
+        known = cls._direct_places[cls.rule(group)]
+        values = ((name, group[name]) for name in known)
+        return {
+            name: known[name]
+            for name, value in values
+            if (all(value) if isinstance(value, tuple) else value)
+        }
 
     def __setattr__(self, name: str, value: object) -> None:
         if not name.startswith("_") and not hasattr(type(self), name):

@@ -109,6 +109,8 @@ class Averaging(Optimizer):
 class Interpolating(Averaging):
     """What the three rules share: `y` in the parameter, `z` in a state."""
 
+    direct = ("lr", "weight_decay")  # the momentum must not change
+
     @classmethod
     def beta(cls, group: Mapping[str, Any]) -> float:
         """Return the weight of the average in the parameter."""
