@@ -75,7 +75,7 @@ def gradstep_fit(X: Array, y: Array, order: Callable[[int], Array]) -> Array:
     """Descend in C."""
     sgd = functools.partial(gs.SGD, lr=LR)
     return lls.fit(
-        X, y, optimizer=sgd, batch_size=BATCH, epochs=EPOCHS, order=order
+        X, y, optimizer=sgd, batch_size=BATCH, epochs=EPOCHS, shuffle=None, order=order
     ).coef
 
 

@@ -5,9 +5,13 @@
 #include <assert.h>
 
 #include "fpenv.h"
+#include "line.h"
 #include "scalar.h"
 
-enum { NARROW = 4 }; /* columns up to which the sums of a batch stay in registers */
+enum {
+    NARROW = 4, /* columns up to which the sums of a batch stay in registers */
+    AHEAD = 4,  /* rows that are fetched before their turn */
+};
 
 #define JOIN_(word, dtype, isa) word##_##dtype##_##isa
 #define JOIN(word, dtype, isa) JOIN_(word, dtype, isa)

@@ -71,8 +71,18 @@ RULE_FN void NAME(narrow)(const gs_lls *p, const int64_t *rows, size_t n,
     }
 }
 
-/* The sum over the rows of a batch; each is read once, K times from L1. */
-static void NAME(rows)(const gs_lls *p, const int64_t *rows, size_t n)
+/* Row i is wanted soon. Rows in no order are no stream that the CPU would foresee. */
+RULE_FN void NAME(fetch)(const gs_lls *p, size_t i)
+{
+    const char *x = (const char *)((const T *)p->X + i * p->L);
+    for (size_t at = 0; at < p->L * sizeof(T); at += GS_LINE)
+        __builtin_prefetch(x + at);
+    __builtin_prefetch((const T *)p->y + i * p->K);
+}
+
+/* The sum over the rows of a batch, of which more may follow; each is read once, K times
+ * from L1. */
+static void NAME(rows)(const gs_lls *p, const int64_t *rows, size_t n, size_t follow)
 {
     switch (p->L) {
     case 1:
@@ -88,8 +98,11 @@ static void NAME(rows)(const gs_lls *p, const int64_t *rows, size_t n)
         NAME(narrow)(p, rows, n, 4);
         return;
     default:
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < n; i++) {
+            if (i + AHEAD < follow)
+                NAME(fetch)(p, (size_t)rows[i + AHEAD]);
             NAME(row)(p, (size_t)rows[i]);
+        }
     }
 }
 
@@ -107,7 +120,7 @@ bool NAME(gs_lls_run)(const gs_lls *p, const int64_t *rows, size_t count, size_t
     const gs_fpenv before = gs_fpenv_enter();
     for (size_t at = 0; at < count; at += batch) {
         const size_t size = count - at < batch ? count - at : batch;
-        NAME(rows)(p, rows + at, size);
+        NAME(rows)(p, rows + at, size, count - at);
         NAME(finish)(p->g, p->sum, p->mean ? 2.0 / (double)size : 2.0, p->L * p->K);
         p->step(p->with);
     }

@@ -16,8 +16,13 @@ def problem(n: int = 40) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fit(X: np.ndarray, y: np.ndarray, **changes: Any) -> lls.Fit:
-    arguments = {"optimizer": partial(gs.SGD, lr=1e-3), "batch_size": 5, "epochs": 3}
-    return lls.fit(X, y, **(arguments | changes))
+    arguments = {
+        "optimizer": partial(gs.SGD, lr=1e-3),
+        "batch_size": 5,
+        "epochs": 3,
+        "shuffle": None,
+    }
+    return lls.fit(X, y, **({"shuffle": None} | arguments | changes))
 
 
 @pytest.mark.parametrize("which", [0, 1])

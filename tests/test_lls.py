@@ -52,8 +52,13 @@ def problem(n: int, m: int, k: int | None, dtype: Any = f8) -> tuple[Array, Arra
 
 
 def fit(X: Array, y: Array, **changes: Any) -> lls.Fit:
-    arguments = {"optimizer": partial(gs.SGD, lr=0.01), "batch_size": 6, "epochs": 3}
-    return lls.fit(X, y, **arguments | changes)
+    arguments = {
+        "optimizer": partial(gs.SGD, lr=0.01),
+        "batch_size": 6,
+        "epochs": 3,
+        "shuffle": None,
+    }
+    return lls.fit(X, y, **{"shuffle": None} | arguments | changes)
 
 
 def by_hand(X: Array, y: Array, rows: list[Array], **o: Any) -> Array:

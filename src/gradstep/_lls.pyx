@@ -3,7 +3,7 @@
 """Hands the arrays of a least-squares problem to the C loop of csrc/lls.h."""
 
 cimport numpy as cnp
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from gradstep._core cimport (
     Engine,
@@ -16,6 +16,35 @@ from gradstep._core cimport (
 from gradstep.capi cimport gs_plan
 
 cnp.import_array()
+
+
+cdef extern from "shuffle.h" nogil:
+    enum:
+        GS_BLOCK_BYTES
+    void gs_shuffle_rows(uint64_t seed, uint64_t epoch, uint64_t n, int64_t *rows)
+    void gs_shuffle_blocks(
+        uint64_t seed, uint64_t epoch, uint64_t n, uint64_t block, int64_t *rows,
+        int64_t *order,
+    )
+
+
+def shuffled(uint64_t seed, uint64_t epoch, uint64_t n, uint64_t row_bytes, bint blocks):
+    """The rows of an epoch, int64, in the order of csrc/shuffle.h."""
+    cdef cnp.npy_intp size = n, count
+    cdef cnp.ndarray rows = cnp.PyArray_EMPTY(1, &size, cnp.NPY_INT64, 0), order
+    cdef int64_t *found = <int64_t *>cnp.PyArray_DATA(rows)
+    cdef int64_t *room
+    cdef uint64_t block = max(1, GS_BLOCK_BYTES // max(1, row_bytes))
+    if not blocks:
+        with nogil:
+            gs_shuffle_rows(seed, epoch, n, found)
+        return rows
+    count = n // block + 1
+    order = cnp.PyArray_EMPTY(1, &count, cnp.NPY_INT64, 0)
+    room = <int64_t *>cnp.PyArray_DATA(order)
+    with nogil:
+        gs_shuffle_blocks(seed, epoch, n, block, found, room)
+    return rows
 
 
 cdef void step(void *with_) noexcept nogil:

@@ -1,0 +1,70 @@
+/* shuffle.c: Durstenfeld's shuffle by numbers that depend on a key and a count alone. */
+#include "shuffle.h"
+
+/* The state of splitmix64 (Steele, Lea & Flood 2014), whose numbers are mix(state). */
+typedef struct numbers {
+    uint64_t state;
+} numbers;
+
+static uint64_t mix(uint64_t x)
+{
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    return x ^ x >> 31;
+}
+
+static uint64_t next(numbers *r)
+{
+    r->state += 0x9e3779b97f4a7c15u;
+    return mix(r->state);
+}
+
+/* A number below n; some come more often than others by 1 in 2^64 / n. */
+static uint64_t below(numbers *r, uint64_t n)
+{
+    return (uint64_t)((unsigned __int128)next(r) * n >> 64);
+}
+
+static numbers keyed(uint64_t seed, uint64_t epoch)
+{
+    return (numbers){mix(mix(seed) + epoch)};
+}
+
+static void shuffle(numbers *r, int64_t *rows, uint64_t n)
+{
+    for (uint64_t i = n; i > 1; i--) {
+        const uint64_t j = below(r, i);
+        const int64_t row = rows[i - 1];
+        rows[i - 1] = rows[j];
+        rows[j] = row;
+    }
+}
+
+void gs_shuffle_rows(uint64_t seed, uint64_t epoch, uint64_t n, int64_t *rows)
+{
+    numbers r = keyed(seed, epoch);
+    for (uint64_t i = 0; i < n; i++)
+        rows[i] = (int64_t)i;
+    shuffle(&r, rows, n);
+}
+
+void gs_shuffle_blocks(uint64_t seed, uint64_t epoch, uint64_t n, uint64_t block,
+                       int64_t *rows, int64_t *order)
+{
+    const uint64_t blocks = n / block + (n % block != 0);
+    numbers r = keyed(seed, epoch);
+    for (uint64_t b = 0; b < blocks; b++)
+        order[b] = (int64_t)b;
+    shuffle(&r, order, blocks);
+    int64_t *group = rows;
+    for (uint64_t k = 0; k < blocks; k++) {
+        const uint64_t from = (uint64_t)order[k] * block;
+        const uint64_t to = n - from < block ? n : from + block;
+        for (uint64_t row = from; row < to; row++)
+            *rows++ = (int64_t)row;
+        if ((k + 1) % GS_MIXED_BLOCKS == 0 || k + 1 == blocks) {
+            shuffle(&r, group, (uint64_t)(rows - group));
+            group = rows;
+        }
+    }
+}
