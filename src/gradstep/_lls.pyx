@@ -34,7 +34,11 @@ def shuffled(uint64_t seed, uint64_t epoch, uint64_t n, uint64_t row_bytes, bint
     cdef cnp.ndarray rows = cnp.PyArray_EMPTY(1, &size, cnp.NPY_INT64, 0), order
     cdef int64_t *found = <int64_t *>cnp.PyArray_DATA(rows)
     cdef int64_t *room
-    cdef uint64_t block = max(1, GS_BLOCK_BYTES // max(1, row_bytes))
+    cdef uint64_t block = GS_BLOCK_BYTES
+    if row_bytes:
+        block = block // row_bytes
+    if block == 0:
+        block = 1
     if not blocks:
         with nogil:
             gs_shuffle_rows(seed, epoch, n, found)
