@@ -40,6 +40,10 @@ typedef struct gs_kernel {
     size_t param_size; /* bytes of one element */
     size_t state_size;
 
+    /* Whether an element whose gradient is zero stays as it is, its states too, in every
+     * step by these hyperparameters; NULL: never. */
+    bool (*rests)(const double *hyper);
+
     /* Hyperparameters and the 1-based step count to coefficients, once per step. Where
      * there are sums, once without them, for gather(), and once with them. */
     void (*prepare)(const double *hyper, double t, double *scalars, const double *sums,
@@ -56,8 +60,8 @@ typedef struct gs_kernel {
 typedef struct gs_table {
     const char *isa;
     const gs_kernel *const *kernel; /* NULL ends */
-    gs_lls_run_fn *lls_f32;
-    gs_lls_run_fn *lls_f64;
+    const gs_lls_ops *lls_f32;
+    const gs_lls_ops *lls_f64;
 } gs_table;
 
 #endif

@@ -34,11 +34,11 @@ static const gs_kernel *const kernels[] = {
 
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)
-gs_lls_run_fn JOIN(gs_lls_run, f32, ISA), JOIN(gs_lls_run, f64, ISA);
+extern const gs_lls_ops JOIN(gs_lls_ops, f32, ISA), JOIN(gs_lls_ops, f64, ISA);
 
 const gs_table JOIN(gs, table, ISA) = {
     .isa = TEXT(ISA),
     .kernel = kernels,
-    .lls_f32 = JOIN(gs_lls_run, f32, ISA),
-    .lls_f64 = JOIN(gs_lls_run, f64, ISA),
+    .lls_f32 = &JOIN(gs_lls_ops, f32, ISA),
+    .lls_f64 = &JOIN(gs_lls_ops, f64, ISA),
 };

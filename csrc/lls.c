@@ -1,28 +1,31 @@
-/* lls.c: the loop of lls.h for both arithmetic types, for one CPU level, as
+/* lls.c: the loops of lls.h for both arithmetic types, for one CPU level, as
  * kernels.c. */
 #include "lls.h"
 
-#include <assert.h>
-
-#include "fpenv.h"
 #include "line.h"
 #include "scalar.h"
 
 enum {
-    NARROW = 4, /* columns up to which the sums of a batch stay in registers */
-    AHEAD = 4,  /* rows that are fetched before their turn */
+    NARROW = 4,   /* columns up to which the sums of a batch stay in registers */
+    TOGETHER = 4, /* rows that meet the sums together, each of which is loaded once */
+    AHEAD = 8,    /* rows that are fetched before their turn */
+    FAR = 2,      /* the locality of __builtin_prefetch that means L2 */
+    IN_L1 = 8192, /* bytes of a row, of which that many stay in L1 together */
 };
 
 #define JOIN_(word, dtype, isa) word##_##dtype##_##isa
 #define JOIN(word, dtype, isa) JOIN_(word, dtype, isa)
 #define NAME(word) JOIN(word, DTYPE, ISA)
+#define CSR_(word, index, dtype, isa) csr_##word##_##index##_##dtype##_##isa
+#define CSR__(word, index, dtype, isa) CSR_(word, index, dtype, isa)
+#define CSR(word) CSR__(word, INDEX, DTYPE, ISA)
 
 #define DTYPE f32
 #define T float
-#include "lls_pass.h"
+#include "lls_type.h"
 #undef T
 #undef DTYPE
 
 #define DTYPE f64
 #define T double
-#include "lls_pass.h"
+#include "lls_type.h"

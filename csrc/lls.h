@@ -1,4 +1,5 @@
-/* lls.h: mini-batch linear least squares, min_W |X W - Y|^2. */
+/* lls.h: linear least squares by batches of rows, min sum_i s_i |x_i W + b - y_i|^2 +
+ * ridge |W|^2. What depends on the CPU level, and the struct that all share. */
 #ifndef GRADSTEP_LLS_H
 #define GRADSTEP_LLS_H
 
@@ -6,22 +7,85 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* All matrices row-major. W and its gradient are K x L: one contiguous row for every
- * column of Y, so that a row of X meets each of them in one stream. */
-typedef struct gs_lls {
-    const void *X; /* N x L */
-    const void *y; /* N x K */
-    size_t L, K;
-    const void *w;
-    void *g;
-    double *sum; /* K x L, where the gradient of a batch is accumulated; all zero */
-    int mean;    /* gradient of the mean over a batch, not of the sum */
-    /* Applies g to w. A function of the caller's, so that this file knows no rule. */
-    void (*step)(void *with);
-    void *with;
-} gs_lls;
+enum {
+    /* The sums of a batch are those of its pieces of so many rows, added in their order:
+     * threads take pieces, and the bits do not depend on how many threads there are. */
+    GS_PIECE = 256
+};
 
-/* Whether all rows are in [0, N); gs_lls_run relies on it. */
+/* Where rows are read from. All matrices are row-major. */
+typedef struct gs_lls_data {
+    int form;
+    const void *X;        /* N x L; of CSR, the values */
+    const void *column;   /* of CSR, the column of each value, and ... */
+    const void *start;    /* ... the first value of each row, N + 1 of them */
+    const void *y;        /* N x K, or NULL if all are 0 */
+    const double *weight; /* N, or NULL if all are 1 */
+} gs_lls_data;
+
+/* What rows meet, W and its gradient are K x L: one contiguous row for every column of
+ * Y. If features are scaled, w belongs to (x - mean) inverse, and u = w inverse and
+ * c = b - mean u to x, which stays as it is. */
+typedef struct gs_lls_model {
+    size_t L, K;
+    void *w, *b; /* K x L and K; b may be NULL */
+    void *g, *gb;
+    const double *mean, *inverse; /* L each, or NULL: 0 and 1 */
+    void *u;                      /* K x L; w itself if inverse is NULL */
+    double *c;                    /* K */
+    double ridge;                 /* the penalty, for each row */
+    bool divide;                  /* gradients by the rows of a batch */
+    double *total; /* K L and K: coefficients of all updates since, or NULL */
+} gs_lls_model;
+
+/* The columns that a batch has touched, where an update leaves the others alone. */
+typedef struct gs_lls_touched {
+    unsigned char *mark; /* L; NULL if all columns are updated */
+    size_t *column;
+    size_t count;
+    void *packed[8]; /* room for w, g and the states of the touched columns */
+} gs_lls_touched;
+
+/* Sums of rows: K L of the gradient without its factors, K of weighted residuals, one
+ * of weighted squares. */
+static inline size_t gs_lls_sums(const gs_lls_model *m)
+{
+    return m->K * m->L + m->K + 1;
+}
+
+/* Adds what `n` rows give; `follow` rows, these among them, are known to come. */
+typedef void gs_lls_rows_fn(const gs_lls_data *d, const gs_lls_model *m,
+                            gs_lls_touched *touched, const int64_t *rows, size_t n,
+                            size_t follow, double *sums);
+
+/* Adds weights, and for each column their products with x - shift and its square; in the
+ * order of rows, so that they may come in any portions. Of sparse rows without shift. */
+typedef void gs_lls_moments_fn(const gs_lls_data *d, size_t L, size_t n,
+                               const double *shift, double *sums);
+
+/* How X is stored. */
+enum { GS_DENSE, GS_CSR32, GS_CSR64, GS_FORMS };
+
+/* For one arithmetic type and CPU level. */
+typedef struct gs_lls_ops {
+    gs_lls_rows_fn *rows[GS_FORMS];
+    gs_lls_moments_fn *moments[GS_FORMS];
+    /* u and c, from w and b */
+    void (*meet)(const gs_lls_model *m);
+    /* g and gb of a batch of n rows, from its sums, which are zero afterwards. With
+     * `touched`, packed g and w instead of g. */
+    void (*finish)(const gs_lls_model *m, gs_lls_touched *touched, size_t n,
+                   double *sums);
+    /* The touched columns of an array like w to or from a packed one. */
+    void (*pack)(const gs_lls_model *m, const gs_lls_touched *t, const void *array,
+                 void *packed);
+    void (*unpack)(const gs_lls_model *m, const gs_lls_touched *t, const void *packed,
+                   void *array);
+    void (*accumulate)(const gs_lls_model *m); /* adds w and b to `total` */
+    bool (*finite)(const gs_lls_model *m);     /* are all of w and b? */
+} gs_lls_ops;
+
+/* Whether all rows are in [0, N); the loops rely on it. */
 static inline bool gs_lls_rows_fit(const int64_t *rows, size_t count, size_t N)
 {
     uint64_t most = 0; /* where what is negative is large */
@@ -29,10 +93,5 @@ static inline bool gs_lls_rows_fit(const int64_t *rows, size_t count, size_t N)
         most = (uint64_t)rows[i] > most ? (uint64_t)rows[i] : most;
     return count == 0 || most < N;
 }
-
-/* One update of w for every `batch` of the given rows; a short last batch counts.
- * Returns whether all of w is finite then. */
-typedef bool gs_lls_run_fn(const gs_lls *p, const int64_t *rows, size_t count,
-                           size_t batch);
 
 #endif

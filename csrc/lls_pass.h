@@ -1,130 +1,156 @@
-/* lls_pass.h: the fused row pass in one arithmetic type; included by lls.c with T.
+/* lls_pass.h: the sums of rows of a dense matrix in one arithmetic type; included by
+ * lls.c with T.
  *
  * Sums are float64 in an order that does not depend on the width of the machine's
- * vectors: fewer than 16 products one after the other; else product j in lane j mod 16,
- * and the lanes by a fixed tree. */
+ * vectors: product j in lane j mod 16 and the lanes by a fixed tree, then what is left
+ * of 16, one after the other. Rows add to the gradient in their order, also where
+ * several are read together. */
 
-RULE_FN double NAME(dot_narrow)(const T *restrict x, const T *restrict w, size_t L)
+RULE_FN double NAME(dot_narrow)(const T *restrict x, const T *restrict u, size_t L)
 {
     double sum = 0;
     for (size_t j = 0; j < L; j++)
-        sum += (double)x[j] * (double)w[j];
+        sum += (double)x[j] * (double)u[j];
     return sum;
 }
 
-static double NAME(dot)(const T *restrict x, const T *restrict w, size_t L)
+RULE_LOOP double NAME(dot)(const T *restrict x, const T *restrict u, size_t L)
 {
-    if (L < GS_LANES)
-        return NAME(dot_narrow)(x, w, L);
     double lane[GS_LANES] = {0};
     const size_t whole = L - L % GS_LANES;
     for (size_t j = 0; j < whole; j += GS_LANES)
         for (size_t k = 0; k < GS_LANES; k++)
-            lane[k] += (double)x[j + k] * (double)w[j + k];
-    for (size_t j = whole; j < L; j++)
-        lane[j - whole] += (double)x[j] * (double)w[j];
-    return gs_tree(lane);
+            lane[k] += (double)x[j + k] * (double)u[j + k];
+    const double rest = NAME(dot_narrow)(x + whole, u + whole, L - whole);
+    return gs_tree(lane) + rest;
 }
 
-RULE_FN void NAME(add_scaled)(double *restrict sum, double r, const T *restrict x,
-                              size_t L)
+/* g += pull x of n rows, n a constant: one load and one store of g for all. */
+RULE_FN void NAME(add_rows)(double *restrict g, const double *pull, const T *const *x,
+                            size_t L, const size_t n)
 {
-    for (size_t j = 0; j < L; j++)
-        sum[j] += r * (double)x[j];
-}
-
-/* g = scale * sum, and sum is ready for the next batch. */
-static void NAME(finish)(T *restrict g, double *restrict sum, double scale, size_t size)
-{
-    for (size_t j = 0; j < size; j++) {
-        g[j] = (T)(scale * sum[j]);
-        sum[j] = 0;
+    for (size_t j = 0; j < L; j++) {
+        double sum = g[j];
+        for (size_t r = 0; r < n; r++)
+            sum += pull[r] * (double)x[r][j];
+        g[j] = sum;
     }
 }
 
-/* The residual of a row and its part of the gradient, while the row is in L1. */
-static void NAME(row)(const gs_lls *p, size_t i)
+/* What row i weighs times its residual; adds to the sums that have no column. */
+RULE_FN double NAME(residual)(const gs_lls_data *d, const gs_lls_model *m, size_t i,
+                              size_t k, double dot, double *sums)
 {
-    const T *x = (const T *)p->X + i * p->L;
-    const T *y = (const T *)p->y + i * p->K;
-    for (size_t k = 0; k < p->K; k++) {
-        const double r = NAME(dot)(x, (const T *)p->w + k * p->L, p->L) - (double)y[k];
-        NAME(add_scaled)(p->sum + k * p->L, r, x, p->L);
+    const double y = d->y ? (double)((const T *)d->y)[i * m->K + k] : 0;
+    const double r = dot + m->c[k] - y;
+    const double pull = d->weight ? d->weight[i] * r : r;
+    sums[m->K * m->L + k] += pull;
+    sums[m->K * m->L + m->K] += pull * r;
+    return pull;
+}
+
+/* Residuals of n rows and their parts of the gradient, while the rows are in L1. */
+RULE_FN void NAME(together)(const gs_lls_data *d, const gs_lls_model *m,
+                            const int64_t *rows, double *sums, const size_t n)
+{
+    const size_t L = m->L;
+    const T *x[TOGETHER];
+    for (size_t r = 0; r < n; r++)
+        x[r] = (const T *)d->X + (size_t)rows[r] * L;
+    for (size_t k = 0; k < m->K; k++) {
+        double pull[TOGETHER];
+        const T *u = (const T *)m->u + k * L;
+        for (size_t r = 0; r < n; r++) {
+            const double dot =
+                L < GS_LANES ? NAME(dot_narrow)(x[r], u, L) : NAME(dot)(x[r], u, L);
+            pull[r] = NAME(residual)(d, m, (size_t)rows[r], k, dot, sums);
+        }
+        NAME(add_rows)(sums + k * L, pull, x, L, n);
     }
 }
 
-/* The rows of a batch where L is a constant: sums stay in registers. */
-RULE_FN void NAME(narrow)(const gs_lls *p, const int64_t *rows, size_t n,
-                          const size_t L)
+/* Row i is wanted soon. Rows in no order are no stream that the CPU would foresee. Into
+ * L2: fetches into L1 wait for one another in its few buffers for misses. */
+RULE_FN void NAME(fetch)(const gs_lls_data *d, const gs_lls_model *m, size_t i)
 {
-    for (size_t k = 0; k < p->K; k++) {
-        double sum[NARROW] = {0};
-        const T *w = (const T *)p->w + k * L;
+    const char *x = (const char *)((const T *)d->X + i * m->L);
+    for (size_t at = 0; at < m->L * sizeof(T); at += GS_LINE)
+        __builtin_prefetch(x + at, 0, FAR);
+    if (d->y)
+        __builtin_prefetch((const T *)d->y + i * m->K, 0, FAR);
+}
+
+static void NAME(wide)(const gs_lls_data *d, const gs_lls_model *m, const int64_t *rows,
+                       size_t n, size_t follow, double *sums)
+{
+    size_t i = 0;
+    if (m->L * sizeof(T) <= IN_L1)
+        for (; i + TOGETHER <= n; i += TOGETHER) {
+            for (size_t r = i + AHEAD; r < i + AHEAD + TOGETHER && r < follow; r++)
+                NAME(fetch)(d, m, (size_t)rows[r]);
+            NAME(together)(d, m, rows + i, sums, TOGETHER);
+        }
+    for (; i < n; i++)
+        NAME(together)(d, m, rows + i, sums, 1);
+}
+
+/* The rows where L is a constant: sums stay in registers. */
+RULE_FN void NAME(narrow)(const gs_lls_data *d, const gs_lls_model *m,
+                          const int64_t *rows, size_t n, double *sums, const size_t L)
+{
+    for (size_t k = 0; k < m->K; k++) {
+        double sum[NARROW];
+        const T *u = (const T *)m->u + k * L;
+        for (size_t j = 0; j < L; j++)
+            sum[j] = sums[k * L + j];
         for (size_t i = 0; i < n; i++) {
-            const T *x = (const T *)p->X + (size_t)rows[i] * L;
-            const T *y = (const T *)p->y + (size_t)rows[i] * p->K;
-            const double r = NAME(dot_narrow)(x, w, L) - (double)y[k];
-            NAME(add_scaled)(sum, r, x, L);
+            const T *x = (const T *)d->X + (size_t)rows[i] * L;
+            const double pull = NAME(residual)(d, m, (size_t)rows[i], k,
+                                               NAME(dot_narrow)(x, u, L), sums);
+            for (size_t j = 0; j < L; j++)
+                sum[j] += pull * (double)x[j];
         }
         for (size_t j = 0; j < L; j++)
-            p->sum[k * L + j] = sum[j];
+            sums[k * L + j] = sum[j];
     }
 }
 
-/* Row i is wanted soon. Rows in no order are no stream that the CPU would foresee. */
-RULE_FN void NAME(fetch)(const gs_lls *p, size_t i)
+/* Each row is read once, and K times from L1. */
+static void NAME(dense)(const gs_lls_data *d, const gs_lls_model *m,
+                        gs_lls_touched *touched, const int64_t *rows, size_t n,
+                        size_t follow, double *sums)
 {
-    const char *x = (const char *)((const T *)p->X + i * p->L);
-    for (size_t at = 0; at < p->L * sizeof(T); at += GS_LINE)
-        __builtin_prefetch(x + at);
-    __builtin_prefetch((const T *)p->y + i * p->K);
-}
-
-/* The sum over the rows of a batch, of which more may follow; each is read once, K times
- * from L1. */
-static void NAME(rows)(const gs_lls *p, const int64_t *rows, size_t n, size_t follow)
-{
-    switch (p->L) {
+    (void)touched;
+    switch (m->L) {
     case 1:
-        NAME(narrow)(p, rows, n, 1);
+        NAME(narrow)(d, m, rows, n, sums, 1);
         return;
     case 2:
-        NAME(narrow)(p, rows, n, 2);
+        NAME(narrow)(d, m, rows, n, sums, 2);
         return;
     case 3:
-        NAME(narrow)(p, rows, n, 3);
+        NAME(narrow)(d, m, rows, n, sums, 3);
         return;
     case 4:
-        NAME(narrow)(p, rows, n, 4);
+        NAME(narrow)(d, m, rows, n, sums, 4);
         return;
     default:
-        for (size_t i = 0; i < n; i++) {
-            if (i + AHEAD < follow)
-                NAME(fetch)(p, (size_t)rows[i + AHEAD]);
-            NAME(row)(p, (size_t)rows[i]);
+        NAME(wide)(d, m, rows, n, follow, sums);
+    }
+}
+
+static void NAME(moments)(const gs_lls_data *d, size_t L, size_t n, const double *shift,
+                          double *sums)
+{
+    double *restrict first = sums + 1, *restrict second = sums + 1 + L;
+    for (size_t i = 0; i < n; i++) {
+        const T *x = (const T *)d->X + i * L;
+        const double s = d->weight ? d->weight[i] : 1;
+        sums[0] += s;
+        for (size_t j = 0; j < L; j++) {
+            const double apart = (double)x[j] - shift[j];
+            first[j] += s * apart;
+            second[j] += s * apart * apart;
         }
     }
-}
-
-static bool NAME(finite)(const T *w, size_t size)
-{
-    bool all = true;
-    for (size_t j = 0; j < size; j++)
-        all &= w[j] - w[j] == 0;
-    return all;
-}
-
-bool NAME(gs_lls_run)(const gs_lls *p, const int64_t *rows, size_t count, size_t batch)
-{
-    assert(batch > 0);
-    const gs_fpenv before = gs_fpenv_enter();
-    for (size_t at = 0; at < count; at += batch) {
-        const size_t size = count - at < batch ? count - at : batch;
-        NAME(rows)(p, rows + at, size, count - at);
-        NAME(finish)(p->g, p->sum, p->mean ? 2.0 / (double)size : 2.0, p->L * p->K);
-        p->step(p->with);
-    }
-    const bool finite = NAME(finite)(p->w, p->L * p->K);
-    gs_fpenv_leave(before);
-    return finite;
 }

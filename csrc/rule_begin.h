@@ -13,6 +13,8 @@
  *                        prepare() reads. K(gather) gives an element's terms before any
  *                        element is updated; it may change states. With RULE_STEPS 0
  *                        that is all: there is no update
+ *   RULE_RESTS 1         K(rests) says for which hyperparameters an element whose
+ *                        gradient is zero stays as it is, states too, at every t
  *   RULE_ROOT 1          a cube root: K(radicand) gives that of which it is, after what
  *                        it does to states, and K(update) is given the root
  * Words from kernels.c: DTYPE (f32), T (the type of arithmetic and state), P and G
@@ -47,6 +49,9 @@
 #endif
 #ifndef RULE_STEPS
 #define RULE_STEPS 1
+#endif
+#ifndef RULE_RESTS
+#define RULE_RESTS 0
 #endif
 #ifndef RULE_ROOT
 #define RULE_ROOT 0

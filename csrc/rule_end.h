@@ -71,6 +71,13 @@ static void K(prepare_any)(const double *hyper, double t, double *scalars,
 #undef UNSET
 }
 
+#if RULE_RESTS
+static bool K(rests_any)(const double *hyper)
+{
+    return K(rests)((const HYPER *)hyper);
+}
+#endif
+
 #define NAME(name) #name,
 static const char *const K(hyper_names)[] = {RULE_HYPER(NAME) NULL};
 static const char *const K(state_names)[] = {RULE_STATE(NAME) NULL};
@@ -101,6 +108,9 @@ static const gs_kernel K(kernel) = {
     .prepare = K(prepare_any),
 #if RULE_STEPS
     .step = K(step),
+#endif
+#if RULE_RESTS
+    .rests = K(rests_any),
 #endif
 #if GATHERS
     .sums = sizeof(SUMS) / sizeof(double),
@@ -137,5 +147,6 @@ static const gs_kernel K(kernel) = {
 #undef RULE_SUMS
 #undef RULE_COPIES
 #undef RULE_STEPS
+#undef RULE_RESTS
 #undef RULE_ROOT
 #undef RULE_ACROSS

@@ -109,6 +109,18 @@ void gs_run_gather(const gs_segment *segment, size_t count)
     run(segment, count, GATHER);
 }
 
+void gs_run_each(void (*task)(void *with, size_t k), void *with, size_t count)
+{
+    const size_t n = count < (size_t)threads ? count : (size_t)threads;
+#pragma omp parallel for num_threads(n) schedule(static, 1)
+    for (size_t k = 0; k < n; k++) {
+        const gs_fpenv before = gs_fpenv_enter();
+        for (size_t i = count * k / n; i < count * (k + 1) / n; i++)
+            task(with, i);
+        gs_fpenv_leave(before);
+    }
+}
+
 void gs_zero(void *at, size_t bytes)
 {
     const int n = bytes < ZERO_SERIAL_BELOW ? 1 : threads;

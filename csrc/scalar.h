@@ -33,12 +33,14 @@ typedef double gs_any_double __attribute__((aligned(1)));
 
 /* The sum of 16 lanes by a fixed tree. */
 enum { GS_LANES = 16 };
-static inline double gs_tree(double *lane)
+static inline double gs_tree(const double *lane)
 {
-    for (int half = GS_LANES / 2; half > 0; half /= 2)
-        for (int k = 0; k < half; k++)
-            lane[k] += lane[k + half];
-    return lane[0];
+    double eight[8], four[4]; /* not in place: the lanes may stay in registers */
+    for (int k = 0; k < 8; k++)
+        eight[k] = lane[k] + lane[k + 8];
+    for (int k = 0; k < 4; k++)
+        four[k] = eight[k] + eight[k + 4];
+    return (four[0] + four[2]) + (four[1] + four[3]);
 }
 
 /* The larger and the smaller of two, or NaN if either is: C's fmax and x86's maxps

@@ -48,23 +48,30 @@ void gs_shuffle_rows(uint64_t seed, uint64_t epoch, uint64_t n, int64_t *rows)
     shuffle(&r, rows, n);
 }
 
-void gs_shuffle_blocks(uint64_t seed, uint64_t epoch, uint64_t n, uint64_t block,
-                       int64_t *rows, int64_t *order)
+void gs_groups_begin(gs_groups *g, uint64_t seed, uint64_t epoch, uint64_t n,
+                     uint64_t block, int64_t *order)
 {
-    const uint64_t blocks = n / block + (n % block != 0);
     numbers r = keyed(seed, epoch);
+    const uint64_t blocks = n / block + (n % block != 0);
     for (uint64_t b = 0; b < blocks; b++)
         order[b] = (int64_t)b;
     shuffle(&r, order, blocks);
-    int64_t *group = rows;
-    for (uint64_t k = 0; k < blocks; k++) {
-        const uint64_t from = (uint64_t)order[k] * block;
-        const uint64_t to = n - from < block ? n : from + block;
-        for (uint64_t row = from; row < to; row++)
-            *rows++ = (int64_t)row;
-        if ((k + 1) % GS_MIXED_BLOCKS == 0 || k + 1 == blocks) {
-            shuffle(&r, group, (uint64_t)(rows - group));
-            group = rows;
-        }
+    *g = (gs_groups){.n = n, .block = block, .blocks = blocks, .state = r.state};
+    g->order = order;
+}
+
+uint64_t gs_groups_next(gs_groups *g, int64_t *rows, bool within)
+{
+    uint64_t count = 0;
+    for (int k = 0; k < GS_MIXED_BLOCKS && g->done < g->blocks; k++, g->done++) {
+        const uint64_t from = (uint64_t)g->order[g->done] * g->block;
+        const uint64_t size = g->n - from < g->block ? g->n - from : g->block;
+        const uint64_t first = within ? count : from;
+        for (uint64_t i = 0; i < size; i++)
+            rows[count++] = (int64_t)(first + i);
     }
+    numbers r = {g->state};
+    shuffle(&r, rows, count);
+    g->state = r.state;
+    return count;
 }

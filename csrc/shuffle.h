@@ -3,6 +3,7 @@
 #ifndef GRADSTEP_SHUFFLE_H
 #define GRADSTEP_SHUFFLE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum {
@@ -14,8 +15,19 @@ enum {
 void gs_shuffle_rows(uint64_t seed, uint64_t epoch, uint64_t n, int64_t *rows);
 
 /* Blocks of consecutive rows in random order, and the rows of each few of them shuffled
- * together. `block` is the rows of one, `order` room for a number for each block. */
-void gs_shuffle_blocks(uint64_t seed, uint64_t epoch, uint64_t n, uint64_t block,
-                       int64_t *rows, int64_t *order);
+ * together: a group. */
+typedef struct gs_groups {
+    uint64_t n, block, blocks; /* rows, rows of a block, blocks */
+    uint64_t done;             /* blocks that have been given out */
+    uint64_t state;            /* of the random numbers */
+    int64_t *order;            /* of the blocks; the caller's, with room for each */
+} gs_groups;
+
+void gs_groups_begin(gs_groups *g, uint64_t seed, uint64_t epoch, uint64_t n,
+                     uint64_t block, int64_t *order);
+
+/* The rows of the next group, and how many: 0 after the last. `within`: counted from
+ * the first of the group, whose blocks lie one after the other. */
+uint64_t gs_groups_next(gs_groups *g, int64_t *rows, bool within);
 
 #endif

@@ -1,15 +1,5 @@
-"""Least squares end to end; then the process: environment, fork, signals, threads."""
+"""Least squares by mini-batches, end to end."""
 
-import os
-import pickle
-import re
-import signal
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -51,7 +41,7 @@ def problem(n: int, m: int, k: int | None, dtype: Any = f8) -> tuple[Array, Arra
     return X.astype(dtype), (y if k else y[:, 0]).astype(dtype)
 
 
-def fit(X: Array, y: Array, **changes: Any) -> lls.Fit:
+def fit_by(X: Array, y: Array, **changes: Any) -> lls.Fit:
     arguments = {
         "optimizer": partial(gs.SGD, lr=0.01),
         "batch_size": 6,
@@ -59,6 +49,9 @@ def fit(X: Array, y: Array, **changes: Any) -> lls.Fit:
         "shuffle": None,
     }
     return lls.fit(X, y, **{"shuffle": None} | arguments | changes)
+
+
+fit = fit_by
 
 
 def by_hand(X: Array, y: Array, rows: list[Array], **o: Any) -> Array:
@@ -92,16 +85,16 @@ def test_the_tutorials_trace() -> None:
     ]
     trace = np.array([np.zeros((2, 1))] + [w for *_, w in seen])
     assert trace.round(8).ravel().tolist() == [float(x) for x in TUTORIAL.split()]
-    assert (done.updates, done.epochs, done.coef.shape) == (570, 10, (2, 1))
+    assert (done.n_updates, done.epochs, done.coef.shape) == (570, 10, (2, 1))
 
 
 def test_update_counts() -> None:
     for batch, updates in ((100, 10), (1, 1000), (10, 100)):
         done = fit(np.ones((100, 1)), np.ones(100), batch_size=batch, epochs=10)
-        assert (done.updates, done.epochs) == (updates, 10)
+        assert (done.n_updates, done.epochs) == (updates, 10)
         assert done.optimizer.state[0]["step"] == updates
     for size in (np.int64(101), 2**63 - 1, 10**30):
-        assert fit(np.ones((100, 1)), np.ones(100), batch_size=size).updates == 3
+        assert fit(np.ones((100, 1)), np.ones(100), batch_size=size).n_updates == 3
 
 
 @pytest.mark.parametrize(
@@ -132,11 +125,12 @@ def test_rows_may_come_back_or_not_at_all() -> None:
     kinds = (list, np.asarray, lambda r: r.astype("u1"), lambda r: r.astype(">i4"))
     done = fit(X, y, epochs=4, order=lambda e: kinds[e](rows[e]))
     np.testing.assert_allclose(done.coef, by_hand(X, y, rows), rtol=1e-12)
-    assert done.updates == 23 + 0 + 1 + 9
+    assert done.n_updates == 23 + 0 + 1 + 9
 
 
 def test_layout_and_type_of_the_data_do_not_matter() -> None:
     X, y = (np.round(a * 8) for a in problem(20, 3, 2))
+    fit = partial(fit_by, optimizer=partial(gs.SGD, lr=1e-4))
     kept, want = X.tobytes(), fit(X, y).coef.tobytes()
     wide = np.zeros((40, 6))
     wide[::2, 1:4] = X
@@ -161,7 +155,7 @@ def test_callback() -> None:
     done = fit(X, y, callback=callback)
     assert done.coef.tobytes() == fit(X, y).coef.tobytes()
     done = fit(X, y, callback=callback, callback_every=3)
-    assert (done.updates, done.epochs) == (7, 2)
+    assert (done.n_updates, done.epochs) == (7, 2)
     assert seen == [(0, 4), (1, 8), (2, 12), (0, 3), (0, 4), (1, 7)]
     want = by_hand(X, y, [np.arange(20), np.arange(18)])
     np.testing.assert_allclose(done.coef, want, rtol=1e-12)
@@ -172,31 +166,13 @@ def test_nothing_to_do(n: int) -> None:
     X, y = problem(n, 3, 2)
     coef0 = np.arange(6.0).reshape(3, 2)
     done = fit(X, y, coef0=coef0, epochs=0 if n else 3)
-    assert (done.coef.tolist(), done.updates) == (coef0.tolist(), 0)
+    assert (done.coef.tolist(), done.n_updates) == (coef0.tolist(), 0)
     assert not np.shares_memory(done.coef, coef0)
     assert fit(np.ones((4, 0)), np.ones(4)).coef.shape == (0,)
     assert fit(X, np.ones((n, 0))).coef.shape == (3, 0)
-    assert lls.solve(X[:0], y[:0]).tolist() == [[0, 0]] * 3
-    assert lls.solve(X, np.ones((n, 0))).shape == (3, 0)
 
 
-@pytest.mark.parametrize("k", [None, 1, 3])
-def test_solve(k: int | None) -> None:
-    X, y = problem(40, 5, k)
-    for X2, y2, tolerance in (
-        *((X, y, 1e-12), (X.copy("F"), y.tolist(), 1e-12)),
-        (X.astype(f4), y.astype(f4), 1e-5),
-        (np.round(X * 9).astype(int), y, 1e-12),
-        (X[:3], y[:3], 1e-12),  # fewer rows than columns
-        (np.c_[X, X[:, :2], np.zeros(40)], y, 1e-12),  # rank 5 of 8
-    ):
-        want, _, rank, _ = np.linalg.lstsq(np.array(X2, f8), np.array(y2, f8), None)
-        assert rank == min(5, len(X2))
-        np.testing.assert_allclose(lls.solve(X2, y2), want, tolerance, tolerance)
-        assert lls.solve(X2, y2).dtype == (f4 if tolerance > 1e-6 else f8)
-
-
-BOTH: dict[str, tuple[Any, ...]] = {
+DATA: dict[str, tuple[Any, ...]] = {
     "X 1-d": ({"X": np.ones(20)}, ValueError, r"X must have shape \(N, L\), got \(20,"),
     "X complex": ({"X": np.ones((20, 3), "c8")}, TypeError, "X .*complex64"),
     "X ragged": ({"X": [[1.0], [1.0, 2.0]]}, ValueError, r"\bX\b"),
@@ -207,7 +183,7 @@ BOTH: dict[str, tuple[Any, ...]] = {
     "y masked": ({"y": np.ma.masked_all(20)}, TypeError, "y .*[Mm]ask"),
 }
 AHEAD = partial(HEAVY, form="velocity", nesterov=True)
-FAR = FloatingPointError, r"not finite after epoch \d+ \(\d+ updates\); lower lr.*X"
+FAR = r"the loss grew to .*, from .*, within \d+ updates: "
 FIT: dict[str, tuple[Any, ...]] = {
     "batch 0": ({"batch_size": 0}, ValueError, "batch_size must be >= 1, got 0"),
     "epochs": ({"epochs": -1}, ValueError, "epochs must be >= 0, got -1"),
@@ -220,193 +196,31 @@ FIT: dict[str, tuple[Any, ...]] = {
     "order 20": ({"order": lambda _: [0, 20]}, ValueError, r"rows in \[0, 20\), .*20"),
     "order -1": ({"order": lambda _: [0, -1]}, ValueError, r"rows in \[0, 20\), .*-1"),
     "order []": ({"order": np.arange(20)}, TypeError, "order must .*ndarray"),
-    "optimizer": ({"optimizer": None}, TypeError, "optimizer must .*partial"),
+    "optimizer": ({"optimizer": 3}, TypeError, "optimizer must .*partial"),
     # `fit` does not know of the point ahead where the gradient would belong.
     "ahead": ({"optimizer": AHEAD}, ValueError, "lookahead.*use .*nesterov"),
     "other": ({"optimizer": lambda w: gs.SGD(w.copy())}, TypeError, "optimizer must"),
     "lr nan": ({"optimizer": partial(gs.SGD, lr=NAN)}, ValueError, "SGD: lr .*nan"),
-    "lr 10": ({"optimizer": partial(gs.SGD, lr=10.0), "epochs": 500}, *FAR),
-    "y nan": ({"y": np.full(20, NAN)}, *FAR),
+    "lr 10": (
+        {"optimizer": partial(gs.SGD, lr=10.0), "epochs": 500},
+        lls.DivergenceError,
+        FAR + "lr is 10, and steps are stable up to about 0.0[0-9]+ .*lower lr",
+    ),
+    "y nan": (
+        {"y": np.full(20, NAN)},
+        lls.DivergenceError,
+        FAR + "X or y holds NaN or infinity; remove such rows",
+    ),
 }
 
 
-@pytest.mark.parametrize("case", BOTH | FIT)
+@pytest.mark.parametrize("case", DATA | FIT)
 def test_bad_input(case: str) -> None:
     X, y = problem(20, 3, None)
-    changes, exc, words = (BOTH | FIT)[case]
+    changes, exc, words = (DATA | FIT)[case]
     with pytest.raises(exc, match=words) as info:
         fit(**{"X": X, "y": y} | changes)
     assert case == "lr nan" or str(info.value).startswith("fit: ")
-    if case in BOTH:
-        with pytest.raises(exc, match="^solve: .*" + words):
-            lls.solve(**{"X": X, "y": y} | changes)
-
-
-def test_solve_names_what_is_not_finite() -> None:
-    X, y = problem(20, 3, None)
-    for X2, y2, name in ((X, y * NAN, "y"), (X * np.inf, y, "X")):
-        with pytest.raises(ValueError, match=f"^solve: {name} "):
-            lls.solve(X2, y2)
-
-
-def python(code: str, **env: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "import gradstep as gs, numpy as np, os\n" + code]
-    env = os.environ | {"PYTHONHASHSEED": "0"} | env
-    o = {"capture_output": True, "text": True, "timeout": 60}
-    return subprocess.run(command, env=env, check=False, **o)
-
-
-BITS = """
-from gradstep import lls
-bits = []
-for m in 1, 2, 3, 7, 8, 9, 16, 17, 33, 100:
-    for shape in (61,), (61, 1), (61, 2), (61, 9):
-        for dtype in "f4", "f8":
-            rng = np.random.default_rng(m)
-            X, y = (rng.standard_normal(n).astype(dtype) for n in ((61, m), shape))
-            order = lambda epoch: np.random.RandomState(epoch).permutation(61)
-            for o in gs.Adam, gs.SGD:
-                fit = lls.fit(X, y, optimizer=o, batch_size=8, epochs=3, order=order)
-                bits += [fit.coef.tobytes()]
-print(hash(tuple(bits)))
-"""
-
-
-def test_bits_depend_neither_on_isa_nor_on_threads() -> None:
-    levels = gs.build_config()["levels"].split()
-    runs = [
-        python(BITS, GRADSTEP_ISA=isa, GRADSTEP_NUM_THREADS=threads)
-        for isa, threads in zip(levels * 2, "125512", strict=False)
-    ]
-    assert not any(run.stderr for run in runs), runs
-    assert len({run.stdout for run in runs}) == 1
-    assert re.fullmatch(r"-?\d+\n", runs[0].stdout)
-
-
-@pytest.mark.parametrize("name", ["GRADSTEP_ISA", "GRADSTEP_NUM_THREADS"])
-def test_bad_environment(name: str) -> None:
-    for value in ("v9", "V3", "", "0", "-1", "2.0", "1025"):
-        error = python("gs.get_num_threads()", **{name: value}).stderr.splitlines()[-1]
-        assert re.match(f"ValueError: {name} must be .*got '{value}'", error), error
-
-
-def test_number_of_threads() -> None:
-    for n in (3, np.int64(2)):  # whole numbers
-        gs.set_num_threads(n)
-        assert gs.get_num_threads() == n
-    gs.set_num_threads(None)
-    code = "for n in 2, None: gs.set_num_threads(n)\nprint(gs.get_num_threads())"
-    assert python(code, GRADSTEP_NUM_THREADS="5").stdout == "5\n"
-
-
-FORK = """
-w = g = np.sin(np.arange(1 << 21))
-gs.set_num_threads(4)
-opt = gs.Adam(w.copy(), lr=0.1)
-opt.step(g)  # now the threads exist
-pid = os.fork()
-for _ in range(3):
-    opt.step(g)
-bits = [opt.param_groups[0]["params"][0].tobytes(), opt.state[0]["m"].tobytes()]
-if pid:
-    os.waitpid(pid, 0)
-print(hash(tuple(bits)), gs.get_num_threads(), flush=True)
-"""
-
-
-def test_a_forked_child_steps() -> None:
-    out = python(FORK).stdout.split()
-    assert (out[1], out[3]) == ("1", "4")
-    assert out[0] == out[2]
-
-
-@contextmanager
-def interrupted(seconds: float) -> Iterator[None]:
-    """Expect a Ctrl-C after `seconds` to end what is going on, within half a second."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
-    start = time.perf_counter()
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    assert seconds < time.perf_counter() - start < seconds + 0.5
-
-
-@pytest.mark.parametrize("batch", [1, 500])
-def test_ctrl_c_ends_a_fit(batch: int) -> None:
-    X, y = problem(500, 100, None)
-    rows = np.resize(np.arange(500), 10**7)
-    o = {"batch_size": batch, "optimizer": partial(gs.SGD, lr=1e-6)}
-    with interrupted(0.1):
-        fit(X, y, epochs=10**8, **o)
-    with interrupted(0.05):  # an epoch that is long itself
-        fit(X, y, epochs=1, order=lambda _: rows, **o)
-
-
-def test_ctrl_c_leaves_whole_steps() -> None:
-    w, grad = np.ones(1 << 20, f4), np.ones(1 << 20, f4)
-    opt = gs.Adam(w)
-    for k in range(10):
-        with interrupted(0.003 + 0.0003 * k):
-            while True:
-                opt.step(grad)
-    assert np.ptp(w) == np.ptp(opt.state[0]["m"]) == 0
-    # As many steps as were counted.
-    assert opt.state[0]["m"][0] == pytest.approx(1 - 0.9 ** opt.state[0]["step"])
-
-
-def test_one_of_two_threads_in_a_step_is_refused() -> None:
-    grad = np.sin(np.arange(1 << 21, dtype=f4))
-    opt, opt2 = (gs.Adam(np.ones(1 << 21, f4), lr=0.1) for _ in range(2))
-    refused: list[str] = []
-    stop = time.monotonic() + 10
-
-    def work() -> None:
-        while not refused and time.monotonic() < stop:
-            try:
-                opt.step(grad)
-            except RuntimeError as error:
-                refused.append(str(error))
-
-    other = threading.Thread(target=work)
-    other.start()
-    work()
-    other.join()
-    assert re.match("Adam is in the middle of a step: in another thread, ", refused[0])
-    for _ in range(opt.state[0]["step"]):
-        opt2.step(grad)
-    assert pickle.dumps(opt) == pickle.dumps(opt2)
-
-
-MEETING: dict[str, Callable[[Any, Any], Array]] = {
-    "state_dict": lambda opt, _: opt.state_dict()["state"][0]["z"],
-    "load_state_dict": lambda opt, saved: opt.load_state_dict(saved) or [0],
-    "lookahead": lambda opt, _: opt.lookahead(),
-    "pickle": lambda opt, _: pickle.loads(pickle.dumps(opt)).state[0]["z"],
-}
-
-
-@pytest.mark.parametrize("call", MEETING)
-def test_what_meets_a_step_is_whole_or_refused(call: str) -> None:
-    w, grad = np.ones((2, 1 << 21))
-    opt = gs.SGD(w, momentum=0.5, form="velocity", nesterov=True)
-    saved, stop = opt.state_dict(), time.monotonic() + 0.5
-    torn: list[float] = []
-
-    def until_torn(meet: Callable[[], Array]) -> None:
-        while not torn and time.monotonic() < stop:
-            with suppress(RuntimeError):  # the other call may be in the way
-                torn.extend(filter(None, [np.ptp(meet())]))
-
-    thread = threading.Thread(target=until_torn, args=[lambda: opt.step(grad) or [0]])
-    thread.start()
-    until_torn(lambda: MEETING[call](opt, saved))
-    thread.join()
-    # All elements have lived the same, so they must be equal.
-    assert [*torn, np.ptp(w), np.ptp(opt.state[0]["z"])] == [0, 0]
 
 
 def test_an_optimizer_that_does_more_than_its_rule_is_refused() -> None:

@@ -9,6 +9,7 @@
 #define RULE_HYPER(X) X(lr) X(lr_decay) X(eps) X(weight_decay)
 #define RULE_STATE(X) X(sum)
 #define RULE_COEF(X) X(rate) X(eps) X(decay)
+#define RULE_RESTS 1
 #include "../rule_begin.h"
 
 RULE_HOST void K(prepare)(const HYPER *h, double t, WIDE *c)
@@ -16,6 +17,11 @@ RULE_HOST void K(prepare)(const HYPER *h, double t, WIDE *c)
     c->rate = h->lr / (1 + (t - 1) * h->lr_decay);
     c->eps = h->eps;
     c->decay = h->weight_decay;
+}
+
+RULE_HOST bool K(rests)(const HYPER *h)
+{
+    return h->weight_decay == 0 && h->eps > 0;
 }
 
 RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)

@@ -7,6 +7,7 @@
 #define RULE_HYPER(X) X(lr) X(weight_decay) X(decoupled)
 #define RULE_STATE(X)
 #define RULE_COEF(X) X(lr) X(decay) X(keep)
+#define RULE_RESTS 1
 #include "../rule_begin.h"
 
 RULE_HOST void K(prepare)(const HYPER *h, double t, WIDE *c)
@@ -14,6 +15,11 @@ RULE_HOST void K(prepare)(const HYPER *h, double t, WIDE *c)
     (void)t;
     c->lr = h->lr;
     SET_DECAY(h, c);
+}
+
+RULE_HOST bool K(rests)(const HYPER *h)
+{
+    return h->weight_decay == 0;
 }
 
 RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)

@@ -6,6 +6,7 @@ from gradstep import functional, lls, lr_scheduler, optimizers, schedules
 from gradstep._build import build_config
 from gradstep._core import isa
 from gradstep.memory import empty, zeros
+from gradstep.minimization import minimize
 from gradstep.optimizer import OPTIMIZERS, Optimizer
 from gradstep.optimizers import *  # noqa: F403  # every class, by its __all__
 from gradstep.threads import get_num_threads, set_num_threads
@@ -20,7 +21,7 @@ def get_include() -> str:
     --------
     >>> import gradstep as gs, os
     >>> sorted(os.listdir(gs.get_include()))
-    ['gradstep.h', 'kernel.h', 'lls.h', 'plan.h']
+    ['gradstep.h', 'kernel.h', 'lls.h', 'lls_run.h', 'plan.h']
     """
     return str(Path(__file__).parent / "include")
 
@@ -36,6 +37,7 @@ __all__ = [
     "isa",
     "lls",
     "lr_scheduler",
+    "minimize",
     "schedules",
     "set_num_threads",
     "zeros",

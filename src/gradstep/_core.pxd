@@ -4,32 +4,79 @@ from libc.stdint cimport int64_t, uintptr_t
 from gradstep.capi cimport gs_kernel, gs_plan
 
 
-cdef extern from "lls.h" nogil:
-    ctypedef struct gs_lls:
+cdef extern from "lls_run.h" nogil:
+    enum:
+        GS_DENSE
+        GS_CSR32
+        GS_CSR64
+
+    ctypedef struct gs_lls_data:
+        int form
         const void *X
+        const void *column
+        const void *start
         const void *y
+        const double *weight
+
+    ctypedef struct gs_lls_model:
         size_t L
         size_t K
-        const void *w
+        void *w
+        void *b
         void *g
-        double *sum
-        int mean
-        void (*step)(void *) noexcept nogil
-        void *argument "with"
+        void *gb
+        const double *mean
+        const double *inverse
+        void *u
+        double *c
+        double ridge
+        bint divide
+        double *total
+
+    ctypedef struct gs_lls_touched:
+        unsigned char *mark
+        size_t *column
+        size_t count
+        void *packed[8]
+
+    ctypedef struct gs_lls_ops:
+        pass
+
+    ctypedef struct gs_lls:
+        const gs_lls_ops *ops
+        gs_lls_data data
+        gs_lls_model model
+        gs_lls_touched touched
+        gs_plan *plan
+        size_t batch
+        size_t filled
+        double *sums
+        double *piece
+        size_t pieces
+        int64_t updates
+        int64_t averaged
+        int64_t counted
+        double squares
 
     bint gs_lls_rows_fit(const int64_t *rows, size_t count, size_t N)
-
-    ctypedef bint gs_lls_run_fn(
-        const gs_lls *p, const int64_t *rows, size_t count, size_t batch
-    ) noexcept nogil
+    size_t gs_lls_sums(const gs_lls_model *m)
 
 cdef extern from "kernel.h" nogil:
     ctypedef struct gs_table:
         const char *isa
         const gs_kernel **kernel
-        gs_lls_run_fn *lls_f32
-        gs_lls_run_fn *lls_f64
+        const gs_lls_ops *lls_f32
+        const gs_lls_ops *lls_f64
 
+
+# What csrc/lls_run.h does, for a plan between Engine.enter() and leave().
+cdef bint lls_run(gs_lls *p, const int64_t *rows, size_t count) noexcept nogil
+cdef bint lls_flush(gs_lls *p) noexcept nogil
+cdef void lls_evaluate(gs_lls *p, const int64_t *rows, size_t count) noexcept nogil
+cdef double lls_finish(gs_lls *p) noexcept nogil
+cdef void lls_moments(
+    const gs_lls *p, size_t n, const double *shift, double *sums
+) noexcept nogil
 
 cdef const gs_table *table() noexcept nogil
 

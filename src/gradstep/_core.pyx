@@ -37,6 +37,13 @@ cdef extern from "plan.h" nogil:
     bint gs_plan_enter(gs_plan *plan)
     void gs_plan_leave(gs_plan *plan)
 
+cdef extern from "lls_run.h" nogil:
+    bint gs_lls_run(gs_lls *p, const int64_t *rows, size_t count)
+    bint gs_lls_flush(gs_lls *p)
+    void gs_lls_evaluate(gs_lls *p, const int64_t *rows, size_t count)
+    double gs_lls_finish(gs_lls *p)
+    void gs_lls_moments(const gs_lls *p, size_t n, const double *shift, double *sums)
+
 cdef extern from "dispatch.h" nogil:
     const gs_kernel *gs_find(const gs_table *table, const char *rule, const char *dtype)
     const gs_text *gs_isa_names
@@ -71,6 +78,28 @@ cdef const gs_table *table() noexcept nogil:
 
 cdef void plan_step(gs_plan *plan) noexcept nogil:
     gs_plan_step(plan)
+
+
+cdef bint lls_run(gs_lls *p, const int64_t *rows, size_t count) noexcept nogil:
+    return gs_lls_run(p, rows, count)
+
+
+cdef bint lls_flush(gs_lls *p) noexcept nogil:
+    return gs_lls_flush(p)
+
+
+cdef void lls_evaluate(gs_lls *p, const int64_t *rows, size_t count) noexcept nogil:
+    gs_lls_evaluate(p, rows, count)
+
+
+cdef double lls_finish(gs_lls *p) noexcept nogil:
+    return gs_lls_finish(p)
+
+
+cdef void lls_moments(
+    const gs_lls *p, size_t n, const double *shift, double *sums
+) noexcept nogil:
+    gs_lls_moments(p, n, shift, sums)
 
 
 cdef tuple strings(const gs_text *p):

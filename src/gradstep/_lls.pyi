@@ -1,16 +1,49 @@
+from collections.abc import Iterator
+from typing import Any
+
 from gradstep._core import Engine
 from gradstep.structure import Array
 
+class Groups(Iterator[tuple[Array, Array]]):
+    def __init__(
+        self,
+        seed: int,
+        epoch: int,
+        n: int,
+        row_bytes: int,
+        *,
+        within: bool = True,
+    ) -> None: ...
+    def __next__(self) -> tuple[Array, Array]: ...
+
 def shuffled(seed: int, epoch: int, n: int, row_bytes: int, blocks: bool) -> Array: ...
 def rows_fit(rows: Array, n: int) -> bool: ...
-def run(
-    engine: Engine,
-    X: Array,
-    y: Array,
-    w: Array,
-    g: Array,
-    total: Array,
-    rows: Array,
-    batch: int,
-    mean: bool,
-) -> bool: ...
+
+class Loop:
+    ridge: float
+    updates: int
+    averaged: int
+    def __init__(
+        self,
+        engine: Engine | None,
+        model: dict[str, Any],
+        *,
+        batch: int,
+        ridge: float = 0.0,
+        divide: bool = False,
+    ) -> None: ...
+    @property
+    def engine(self) -> Engine | None: ...
+    @property
+    def filled(self) -> int: ...
+    def set_data(
+        self, X: tuple[Array, ...], y: Array | None, weight: Array | None = None
+    ) -> None: ...
+    def set_total(self, total: Array | None) -> None: ...
+    def run(self, rows: Array) -> bool: ...
+    def flush(self) -> bool: ...
+    def forget(self) -> None: ...
+    def evaluate(self, rows: Array) -> None: ...
+    def finish(self) -> float: ...
+    def moments(self, n: int, shift: Array, sums: Array) -> None: ...
+    def take_loss(self) -> tuple[int, float]: ...

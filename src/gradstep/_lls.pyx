@@ -1,19 +1,29 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
 # cython: freethreading_compatible=True, auto_pickle=False, autotestdict=False
-"""Hands the arrays of a least-squares problem to the C loop of csrc/lls.h."""
+"""Hands the arrays of a least-squares problem to the C loop of csrc/lls_run.h."""
 
 cimport numpy as cnp
 from libc.stdint cimport int64_t, uint64_t
+from libc.string cimport memset
+
+import numpy as np
 
 from gradstep._core cimport (
+    GS_CSR32,
+    GS_CSR64,
+    GS_DENSE,
     Engine,
     gs_lls,
     gs_lls_rows_fit,
-    gs_lls_run_fn,
-    plan_step,
+    gs_lls_sums,
+    lls_evaluate,
+    lls_finish,
+    lls_flush,
+    lls_moments,
+    lls_run,
     table,
 )
-from gradstep.capi cimport gs_plan
+from gradstep.capi cimport GS_MAX_STATE, gs_group, gs_kernel
 
 cnp.import_array()
 
@@ -21,40 +31,87 @@ cnp.import_array()
 cdef extern from "shuffle.h" nogil:
     enum:
         GS_BLOCK_BYTES
+        GS_MIXED_BLOCKS
+    ctypedef struct gs_groups:
+        uint64_t n
+        uint64_t block
+        uint64_t blocks
+        uint64_t done
     void gs_shuffle_rows(uint64_t seed, uint64_t epoch, uint64_t n, int64_t *rows)
-    void gs_shuffle_blocks(
-        uint64_t seed, uint64_t epoch, uint64_t n, uint64_t block, int64_t *rows,
+    void gs_groups_begin(
+        gs_groups *g, uint64_t seed, uint64_t epoch, uint64_t n, uint64_t block,
         int64_t *order,
     )
+    uint64_t gs_groups_next(gs_groups *g, int64_t *rows, bint within)
+
+
+cdef cnp.ndarray integers(cnp.npy_intp n):
+    return cnp.PyArray_EMPTY(1, &n, cnp.NPY_INT64, 0)
+
+
+cdef int64_t *at(cnp.ndarray a) noexcept:
+    return <int64_t *>cnp.PyArray_DATA(a)
+
+
+cdef class Groups:
+    """The orders by blocks of an epoch, a group at a time: csrc/shuffle.h.
+
+    Yields the blocks, as their first rows and the rows after their last, (m, 2), and the
+    rows in the order of visiting, counted from the first of the group if `within`."""
+    cdef gs_groups groups
+    cdef cnp.ndarray order
+    cdef bint within
+
+    def __init__(
+        self, uint64_t seed, uint64_t epoch, uint64_t n, uint64_t row_bytes,
+        *, bint within=True,
+    ):
+        cdef uint64_t block = GS_BLOCK_BYTES
+        if row_bytes:
+            block = max(<uint64_t>1, block // row_bytes)
+        self.order = integers(n // block + 1)
+        self.within = within
+        gs_groups_begin(&self.groups, seed, epoch, n, block, at(self.order))
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        cdef uint64_t done = self.groups.done, block = self.groups.block, count
+        cdef cnp.ndarray rows = integers(GS_MIXED_BLOCKS * block)
+        cdef int64_t *found = at(rows)
+        with nogil:
+            count = gs_groups_next(&self.groups, found, self.within)
+        if count == 0:
+            raise StopIteration
+        first = self.order[done : self.groups.done] * block
+        spans = np.stack([first, np.minimum(first + block, self.groups.n)], axis=1)
+        return spans, rows[:count]
 
 
 def shuffled(uint64_t seed, uint64_t epoch, uint64_t n, uint64_t row_bytes, bint blocks):
     """The rows of an epoch, int64, in the order of csrc/shuffle.h."""
-    cdef cnp.npy_intp size = n, count
-    cdef cnp.ndarray rows = cnp.PyArray_EMPTY(1, &size, cnp.NPY_INT64, 0), order
-    cdef int64_t *found = <int64_t *>cnp.PyArray_DATA(rows)
-    cdef int64_t *room
-    cdef uint64_t block = GS_BLOCK_BYTES
-    if row_bytes:
-        block = block // row_bytes
-    if block == 0:
-        block = 1
+    cdef cnp.ndarray rows = integers(n)
+    cdef int64_t *found = at(rows)
+    cdef Groups groups
+    cdef uint64_t count
     if not blocks:
         with nogil:
             gs_shuffle_rows(seed, epoch, n, found)
         return rows
-    count = n // block + 1
-    order = cnp.PyArray_EMPTY(1, &count, cnp.NPY_INT64, 0)
-    room = <int64_t *>cnp.PyArray_DATA(order)
+    groups = Groups(seed, epoch, n, row_bytes, within=False)
     with nogil:
-        gs_shuffle_blocks(seed, epoch, n, block, found, room)
+        while True:
+            count = gs_groups_next(&groups.groups, found, False)
+            if count == 0:
+                break
+            found += count
     return rows
 
 
-cdef void step(void *with_) noexcept nogil:
-    cdef gs_plan *plan = <gs_plan *>with_
-    plan.tensor[0].moving = True
-    plan_step(plan)
+cdef size_t MOST_PIECES = 16  # of a batch that are summed at a time
+cdef size_t PIECE_BYTES = 1 << 24  # of all their sums
+cdef size_t ARRAYS = 2 + GS_MAX_STATE  # that an update of some columns packs
 
 
 def rows_fit(cnp.ndarray rows, size_t n):
@@ -62,50 +119,227 @@ def rows_fit(cnp.ndarray rows, size_t n):
     return gs_lls_rows_fit(<int64_t *>cnp.PyArray_DATA(rows), rows.size, n)
 
 
-def run(
-    Engine engine,
-    cnp.ndarray X,
-    cnp.ndarray y,
-    cnp.ndarray w,
-    cnp.ndarray g,
-    cnp.ndarray total,
-    cnp.ndarray rows,
-    size_t batch,
-    bint mean,
-):
-    """One update of w for every `batch` of the rows, by the engine's only array; returns
-    whether w is finite then.
+cdef void *data_of(a) noexcept:
+    return NULL if a is None else cnp.PyArray_DATA(<cnp.ndarray>a)
 
-    X is (N, L), y (N, K), w and g (K, L), all C-ordered and of one type, `total` float64
-    of size K L and zero; rows are int64 and valid. `gradstep.lls` sees to all that.
+
+cdef class Loop:
+    """Batches of rows to updates by an engine of w, or of w and b.
+
+    `model` holds the arrays of gs_lls_model by name, None for those that are not: w, b,
+    g, gb and u of one type, the others float64. They and what `set_data` is given are
+    C-ordered and of fitting shapes; `gradstep.lls` sees to all that. Without an engine
+    there is only `evaluate`. An update by sparse rows costs in proportion to the columns
+    that they touch, if the rule leaves the others alone.
     """
     cdef gs_lls p
-    cdef bint single = cnp.PyArray_TYPE(X) == cnp.NPY_FLOAT32
-    cdef gs_lls_run_fn *updates = table().lls_f32 if single else table().lls_f64
-    cdef size_t count = rows.size
-    cdef const int64_t *order = <int64_t *>cnp.PyArray_DATA(rows)
-    cdef bint finite
-    p.X = cnp.PyArray_DATA(X)
-    p.y = cnp.PyArray_DATA(y)
-    p.L = cnp.PyArray_DIM(w, 1)
-    p.K = cnp.PyArray_DIM(w, 0)
-    p.w = cnp.PyArray_DATA(w)
-    p.g = cnp.PyArray_DATA(g)
-    p.sum = <double *>cnp.PyArray_DATA(total)
-    p.mean = mean
-    p.step = step
-    p.argument = &engine.plan
-    if count == 0:
-        return True
-    engine.enter()
-    try:
-        engine.refresh()
-        if engine.plan.tensors != 1:
-            raise ValueError("fit: the optimizer has been given other arrays")
-        engine.plan.tensor[0].segment.g = p.g
+    cdef readonly Engine engine
+    cdef dict model
+    cdef tuple data
+    cdef list room
+    cdef object sums
+    cdef object mark
+
+    def __init__(
+        self, object engine, dict model, *, size_t batch, double ridge=0.0,
+        bint divide=False,
+    ):
+        cdef cnp.ndarray w = model["w"]
+        cdef bint single = cnp.PyArray_TYPE(w) == cnp.NPY_FLOAT32
+        cdef size_t size, k
+        self.engine = engine
+        self.model = dict(model)
+        self.p.ops = table().lls_f32 if single else table().lls_f64
+        self.p.model.K = cnp.PyArray_DIM(w, 0)
+        self.p.model.L = cnp.PyArray_DIM(w, 1)
+        self.p.model.w = data_of(w)
+        self.p.model.b = data_of(model["b"])
+        self.p.model.g = data_of(model["g"])
+        self.p.model.gb = data_of(model["gb"])
+        self.p.model.mean = <const double *>data_of(model["mean"])
+        self.p.model.inverse = <const double *>data_of(model["inverse"])
+        self.p.model.u = data_of(model["u"])
+        self.p.model.c = <double *>data_of(model["c"])
+        self.p.model.total = <double *>data_of(model["total"])
+        self.p.model.ridge = ridge
+        self.p.model.divide = divide
+        self.p.batch = batch
+        size = gs_lls_sums(&self.p.model)
+        self.p.pieces = min(MOST_PIECES, PIECE_BYTES // (8 * size), batch // 256)
+        if self.p.pieces == 0:
+            self.p.pieces = 1
+        self.sums = np.zeros(size)
+        self.room = [np.zeros(self.p.pieces * size)]
+        self.p.sums = <double *>data_of(self.sums)
+        self.p.piece = <double *>data_of(self.room[0])
+        self.mark = None
+
+    cdef int make_room(self) except -1:
+        """For updates of the columns that are touched."""
+        cdef cnp.ndarray w = self.model["w"]
+        cdef size_t k
+        self.mark = np.zeros(self.p.model.L, np.uint8)
+        column = np.empty(self.p.model.L + 1, np.uintp)
+        self.p.touched.column = <size_t *>data_of(column)
+        self.room.append(column)
+        for k in range(ARRAYS):
+            packed = np.empty(w.size, w.dtype)
+            self.p.touched.packed[k] = data_of(packed)
+            self.room.append(packed)
+        return 0
+
+    def set_data(self, tuple X, y, weight=None):
+        """Rows come from here from now on: X is (values,) of a matrix or (values, columns,
+        starts) of a sparse one; y is (N, K) or None for zeros, `weight` (N,) float64 or
+        None."""
+        self.data = (X, y, weight)
+        self.p.data.form = GS_DENSE
+        self.p.data.X = data_of(X[0])
+        self.p.data.column = self.p.data.start = NULL
+        self.p.data.y = data_of(y)
+        self.p.data.weight = <const double *>data_of(weight)
+        if len(X) > 1:
+            narrow = cnp.PyArray_ITEMSIZE(<cnp.ndarray>X[1]) == 4
+            self.p.data.form = GS_CSR32 if narrow else GS_CSR64
+            self.p.data.column = data_of(X[1])
+            self.p.data.start = data_of(X[2])
+            if self.engine is not None and self.mark is None:
+                self.make_room()
+
+    cdef bint rests(self) noexcept:
+        """Whether a column that no row touches stays as it is in the next update."""
+        cdef const gs_kernel *kernel = self.engine.plan.tensor[0].segment.kernel
+        cdef gs_group *group = &self.engine.plan.group[self.engine.plan.tensor[0].group]
+        return (
+            self.p.data.form != GS_DENSE
+            and self.p.model.inverse == NULL
+            and self.p.model.total == NULL
+            and self.p.model.ridge == 0
+            and kernel.rests != NULL
+            and kernel.rests(group.hyper)
+            and group.clip_norm == 0
+            and group.grad_scale == 1
+        )
+
+    cdef int begin(self) except -1:
+        """Under the engine's lock: take over its options."""
+        cdef bint marked = self.p.touched.mark != NULL
+        self.engine.refresh()
+        self.p.plan = &self.engine.plan
+        if self.mark is not None and self.rests() and (marked or self.p.filled == 0):
+            self.p.touched.mark = <unsigned char *>data_of(self.mark)
+        elif marked:  # all sums are there for an update of all columns
+            memset(self.p.touched.mark, 0, self.p.model.L)
+            self.p.touched.mark = NULL
+            self.p.touched.count = 0
+        self.engine.plan.tensor[0].segment.g = self.p.model.g
+        if self.p.model.b != NULL:
+            self.engine.plan.tensor[1].segment.g = self.p.model.gb
+        return 0
+
+    cdef void end(self) noexcept:
+        cdef size_t i
+        for i in range(self.engine.plan.tensors):
+            self.engine.plan.tensor[i].segment.g = NULL
+        self.engine.leave()
+
+    def run(self, cnp.ndarray rows):
+        """An update for every batch that these rows, int64, complete; what is left waits.
+        Returns whether all coefficients are finite."""
+        cdef size_t count = rows.size
+        cdef const int64_t *order = <int64_t *>cnp.PyArray_DATA(rows)
+        cdef bint finite
+        self.engine.enter()
+        try:
+            self.begin()
+            with nogil:
+                finite = lls_run(&self.p, order, count)
+        finally:
+            self.end()
+        return finite
+
+    def flush(self):
+        """An update with the rows that wait, if there are any; returns as `run`."""
+        cdef bint finite
+        self.engine.enter()
+        try:
+            self.begin()
+            with nogil:
+                finite = lls_flush(&self.p)
+        finally:
+            self.end()
+        return finite
+
+    def forget(self):
+        """Drop the rows that wait."""
+        self.p.filled = 0
+        for sums in (self.sums, self.room[0]):
+            sums.fill(0)
+        if self.p.touched.mark != NULL:
+            memset(self.p.touched.mark, 0, self.p.model.L)
+        self.p.touched.count = 0
+
+    def evaluate(self, cnp.ndarray rows):
+        """Add the sums of these rows, for `finish`."""
+        cdef size_t count = rows.size
+        cdef const int64_t *order = <int64_t *>cnp.PyArray_DATA(rows)
         with nogil:
-            finite = updates(&p, order, count, batch)
-    finally:
-        engine.plan.tensor[0].segment.g = NULL
-        engine.leave()
-    return finite
+            lls_evaluate(&self.p, order, count)
+
+    def finish(self):
+        """The gradient of the rows that were evaluated goes to model["g"] and ["gb"];
+        returns their sum of s r^2."""
+        cdef double squares
+        with nogil:
+            squares = lls_finish(&self.p)
+        return squares
+
+    def moments(self, size_t n, cnp.ndarray shift, cnp.ndarray sums):
+        """Add those of the first n rows: csrc/lls.h. All float64: shift (L,), sums
+        (1 + 2 L,)."""
+        cdef const double *apart = <const double *>data_of(shift)
+        cdef double *found = <double *>data_of(sums)
+        with nogil:
+            lls_moments(&self.p, n, apart, found)
+
+    def take_loss(self):
+        """Of the updates since it was last taken: rows, and their sum of s r^2."""
+        found = self.p.counted, self.p.squares
+        self.p.counted, self.p.squares = 0, 0
+        return found
+
+    @property
+    def ridge(self):
+        """The penalty for each row."""
+        return self.p.model.ridge
+
+    @ridge.setter
+    def ridge(self, double value):
+        self.p.model.ridge = value
+
+    @property
+    def updates(self):
+        return self.p.updates
+
+    @updates.setter
+    def updates(self, int64_t count):
+        self.p.updates = count
+
+    @property
+    def filled(self):
+        """Rows that wait for their batch to be full."""
+        return self.p.filled
+
+    @property
+    def averaged(self):
+        """How many updates are in model["total"]."""
+        return self.p.averaged
+
+    @averaged.setter
+    def averaged(self, int64_t count):
+        self.p.averaged = count
+
+    def set_total(self, total):
+        """Add the coefficients after each update to this array from now on."""
+        self.model["total"] = total
+        self.p.model.total = <double *>data_of(total)

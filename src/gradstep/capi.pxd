@@ -20,6 +20,7 @@ cdef extern from "gradstep.h" nogil:
         unsigned copies
         size_t param_size
         size_t state_size
+        bint (*rests)(const double *hyper) noexcept nogil
         size_t sums
         void *step
 

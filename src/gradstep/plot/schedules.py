@@ -1,32 +1,17 @@
-"""Pictures, by matplotlib, which only this module needs.
-
->>> import gradstep as gs, gradstep.plot
->>> cosine = gs.schedules.CosineAnnealing(T_max=90)
->>> lines = gs.plot.schedule(cosine, gs.schedules.Warmup(cosine, 10), steps=100)
->>> lines[0].get_label()
-'CosineAnnealing(T_max=90)'
-"""
+"""Learning rates over the count of steps."""
 
 from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib import pyplot as plt
 
 from gradstep.lr_scheduler import LRScheduler
 from gradstep.schedules import Schedule
 
-try:
-    from matplotlib import pyplot as plt
-except ImportError as missing:
-    raise ImportError(
-        "gradstep.plot needs matplotlib; pip install 'gradstep[plot]'"
-    ) from missing
-
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
-
-__all__ = ["schedule"]
 
 # More points than a picture has columns show nothing more.
 _POINTS = 4000

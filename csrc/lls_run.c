@@ -1,0 +1,185 @@
+/* lls_run.c: batches are cut into pieces, pieces go to threads. */
+#include "lls_run.h"
+
+#include <string.h>
+
+#include "fpenv.h"
+#include "run.h"
+
+enum {
+    PARALLEL_FROM = 1 << 15 /* numbers in a piece; below, waking a thread costs more */
+};
+
+static void fold(gs_lls *p, double *piece)
+{
+    const size_t size = gs_lls_sums(&p->model);
+    for (size_t j = 0; j < size; j++) {
+        p->sums[j] += piece[j];
+        piece[j] = 0;
+    }
+}
+
+/* Several whole pieces, each with sums of its own. */
+typedef struct wave {
+    gs_lls *p;
+    const int64_t *rows;
+    size_t follow;
+} wave;
+
+static void add_piece(void *with, size_t k)
+{
+    const wave *now = with;
+    gs_lls *p = now->p;
+    const size_t at = k * GS_PIECE;
+    p->ops->rows[p->data.form](&p->data, &p->model, &p->touched, now->rows + at,
+                               GS_PIECE, now->follow - at,
+                               p->piece + k * gs_lls_sums(&p->model));
+}
+
+static size_t add_wave(gs_lls *p, const int64_t *rows, size_t n, size_t follow)
+{
+    size_t pieces = n / GS_PIECE < p->pieces ? n / GS_PIECE : p->pieces;
+    gs_run_each(add_piece, &(wave){p, rows, follow}, pieces);
+    for (size_t k = 0; k < pieces; k++)
+        fold(p, p->piece + k * gs_lls_sums(&p->model));
+    return pieces * GS_PIECE;
+}
+
+/* Whether pieces are worth a thread each. Rows that mark columns share the marks. */
+static bool in_waves(const gs_lls *p, size_t n)
+{
+    return n >= 2 * GS_PIECE && p->pieces > 1 && p->data.form == GS_DENSE &&
+           GS_PIECE * p->model.L * p->model.K >= PARALLEL_FROM && gs_threads() > 1;
+}
+
+/* Rows of one batch. A batch of one piece is never folded: its sums are the piece's. */
+static void add(gs_lls *p, const int64_t *rows, size_t n, size_t follow)
+{
+    while (n) {
+        const size_t within = p->filled % GS_PIECE;
+        size_t added = GS_PIECE - within < n ? GS_PIECE - within : n;
+        if (within == 0 && p->filled)
+            fold(p, p->piece);
+        if (within == 0 && in_waves(p, n))
+            added = add_wave(p, rows, n, follow);
+        else
+            p->ops->rows[p->data.form](&p->data, &p->model, &p->touched, rows, added,
+                                       follow, p->piece);
+        p->filled += added;
+        rows += added;
+        n -= added;
+        follow -= added;
+    }
+}
+
+/* An update by the rule's own loop over the touched columns, packed. */
+static void step_touched(gs_lls *p)
+{
+    gs_segment *s = &p->plan->tensor[0].segment;
+    const gs_segment whole = *s;
+    gs_lls_touched *t = &p->touched;
+    size_t states = 0;
+    while (s->kernel->state[states])
+        states++;
+    p->ops->pack(&p->model, t, whole.p, t->packed[0]);
+    s->p = t->packed[0];
+    s->g = t->packed[1];
+    s->n = p->model.K * t->count;
+    for (size_t k = 0; k < states; k++) {
+        s->state[k] = t->packed[2 + k];
+        p->ops->pack(&p->model, t, whole.state[k], s->state[k]);
+    }
+    gs_plan_step(p->plan);
+    p->ops->unpack(&p->model, t, s->p, whole.p);
+    for (size_t k = 0; k < states; k++)
+        p->ops->unpack(&p->model, t, s->state[k], whole.state[k]);
+    *s = whole;
+    for (size_t i = 0; i < t->count; i++)
+        t->mark[t->column[i]] = 0;
+    t->count = 0;
+}
+
+static void meet(gs_lls *p)
+{
+    if (p->model.b || p->model.inverse)
+        p->ops->meet(&p->model);
+}
+
+static void update(gs_lls *p)
+{
+    double *sums = p->piece;
+    if (p->filled > GS_PIECE) {
+        fold(p, p->piece);
+        sums = p->sums;
+    }
+    p->squares += sums[gs_lls_sums(&p->model) - 1];
+    p->counted += (int64_t)p->filled;
+    p->ops->finish(&p->model, &p->touched, p->filled, sums);
+    for (size_t i = 0; i < p->plan->tensors; i++)
+        p->plan->tensor[i].moving = true;
+    if (p->touched.mark)
+        step_touched(p);
+    else
+        gs_plan_step(p->plan);
+    p->updates++;
+    p->filled = 0;
+    if (p->model.total) {
+        p->ops->accumulate(&p->model);
+        p->averaged++;
+    }
+    meet(p);
+}
+
+bool gs_lls_run(gs_lls *p, const int64_t *rows, size_t count)
+{
+    const gs_fpenv before = gs_fpenv_enter();
+    meet(p);
+    while (count) {
+        const size_t room = p->batch - p->filled;
+        const size_t n = room < count ? room : count;
+        add(p, rows, n, count);
+        rows += n;
+        count -= n;
+        if (p->filled == p->batch)
+            update(p);
+    }
+    const bool finite = p->ops->finite(&p->model);
+    gs_fpenv_leave(before);
+    return finite;
+}
+
+bool gs_lls_flush(gs_lls *p)
+{
+    const gs_fpenv before = gs_fpenv_enter();
+    if (p->filled)
+        update(p);
+    const bool finite = p->ops->finite(&p->model);
+    gs_fpenv_leave(before);
+    return finite;
+}
+
+void gs_lls_evaluate(gs_lls *p, const int64_t *rows, size_t count)
+{
+    const gs_fpenv before = gs_fpenv_enter();
+    meet(p);
+    add(p, rows, count, count);
+    gs_fpenv_leave(before);
+}
+
+double gs_lls_finish(gs_lls *p)
+{
+    const gs_fpenv before = gs_fpenv_enter();
+    fold(p, p->piece);
+    const double squares = p->sums[gs_lls_sums(&p->model) - 1];
+    p->ops->finish(&p->model, &p->touched, p->filled ? p->filled : 1, p->sums);
+    p->filled = 0;
+    gs_fpenv_leave(before);
+    return squares;
+}
+
+void gs_lls_moments(const gs_lls *p, size_t n, const double *shift, double *sums)
+{
+    const gs_fpenv before = gs_fpenv_enter();
+    p->ops->moments[p->data.form](&p->data, p->model.L, n, shift, sums);
+    gs_fpenv_leave(before);
+}

@@ -1,0 +1,42 @@
+/* lls_run.h: rows to batches, batches to updates by an optimizer's plan. */
+#ifndef GRADSTEP_LLS_RUN_H
+#define GRADSTEP_LLS_RUN_H
+
+#include "lls.h"
+#include "plan.h"
+
+typedef struct gs_lls {
+    const gs_lls_ops *ops;
+    gs_lls_data data;
+    gs_lls_model model;
+    gs_lls_touched touched;
+    gs_plan *plan; /* its first tensor is w, its second b */
+    size_t batch;  /* rows of an update */
+    size_t filled; /* rows of the present batch that have been added */
+    double *sums;  /* of its whole pieces, gs_lls_sums() of them, zero to begin with */
+    double *piece; /* of its last piece; room for `pieces` of them, all zero */
+    size_t pieces; /* at least 1 */
+    int64_t updates;
+    int64_t averaged; /* how many of them are in model.total */
+    int64_t counted;  /* rows of the updates since the caller took ... */
+    double squares;   /* ... these weighted squares of their residuals */
+} gs_lls;
+
+/* Adds rows to batches, with an update after every `batch` of them; the GIL is not
+ * needed. What is left of a batch waits for more. Returns whether w is finite. */
+bool gs_lls_run(gs_lls *p, const int64_t *rows, size_t count);
+
+/* An update with what has been added so far, if anything has. */
+bool gs_lls_flush(gs_lls *p);
+
+/* Adds rows without any update; where no rows wait for one, and no columns are marked. */
+void gs_lls_evaluate(gs_lls *p, const int64_t *rows, size_t count);
+
+/* The gradient of the rows that were evaluated, to g and gb; returns their weighted
+ * squares. */
+double gs_lls_finish(gs_lls *p);
+
+/* See gs_lls_moments_fn. */
+void gs_lls_moments(const gs_lls *p, size_t n, const double *shift, double *sums);
+
+#endif

@@ -1,0 +1,26 @@
+/* lls_type.h: all of one arithmetic type; included by lls.c with T. */
+#include "lls_model.h"
+#include "lls_pass.h"
+
+#define INDEX int32_t
+#include "lls_csr.h"
+#undef INDEX
+
+#define INDEX int64_t
+#include "lls_csr.h"
+#undef INDEX
+
+#define READ(dense, csr)                                                               \
+    {NAME(dense), CSR__(csr, int32_t, DTYPE, ISA), CSR__(csr, int64_t, DTYPE, ISA)}
+extern const gs_lls_ops NAME(gs_lls_ops);
+const gs_lls_ops NAME(gs_lls_ops) = {
+    .rows = READ(dense, rows),
+    .moments = READ(moments, moments),
+    .meet = NAME(meet),
+    .finish = NAME(finish),
+    .pack = NAME(pack),
+    .unpack = NAME(unpack),
+    .accumulate = NAME(accumulate),
+    .finite = NAME(finite),
+};
+#undef READ

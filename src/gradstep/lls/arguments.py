@@ -1,0 +1,108 @@
+"""Checks of what callers pass: messages name function, argument and remedy."""
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gradstep.structure import Array
+
+
+def whole(name: str, value: Any, low: int) -> int:
+    """Return an int of at least `low`."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name} must be int, got {type(value).__name__}")
+    if value < low:
+        raise ValueError(f"{name} must be >= {low}, got {value}")
+    return int(value)
+
+
+def number(name: str, value: Any, low: float) -> float:
+    """Return a finite float of at least `low`."""
+    if isinstance(value, bool) or not isinstance(
+        value, (int, float, np.integer, np.floating)
+    ):
+        raise TypeError(f"{name} must be float, got {type(value).__name__}")
+    if not (math.isfinite(value) and value >= low):
+        raise ValueError(f"{name} must be finite and >= {low:g}, got {value}")
+    return float(value)
+
+
+def flag(name: str, value: Any) -> bool:
+    """Return a bool."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> Any:
+    """Return the value, if it is one of these."""
+    if not any(value is one or value == one for one in allowed):
+        names = ", ".join(map(repr, allowed[:-1])) + f" or {allowed[-1]!r}"
+        raise ValueError(f"{name} must be {names}, got {value!r}")
+    return value
+
+
+def is_callable(name: str, value: object, example: str) -> None:
+    """Refuse what cannot be called."""
+    if not callable(value):
+        kind = type(value).__name__
+        raise TypeError(f"{name} must be callable, such as {example}, got {kind}")
+
+
+def real_array(name: str, value: npt.ArrayLike) -> Array:
+    """Return an array of real numbers, the same one if it is one."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} must not be a masked array; pass value.filled(...)")
+    try:
+        a = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} is not an array: {error}") from None
+    if a.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must hold real numbers, got {a.dtype}")
+    return a
+
+
+def finite(name: str, a: Array) -> Array:
+    """Refuse an array with NaN or infinity."""
+    if not np.isfinite(a).all():
+        raise ValueError(f"{name} must be finite, but holds NaN or infinity")
+    return a
+
+
+def plain(a: Array, dtype: Any) -> Array:
+    """Return an array that C can read, the same one if it is so already."""
+    if a.dtype == dtype and a.flags.c_contiguous and a.flags.aligned:
+        return a
+    return np.require(a, dtype, ["C", "A"])
+
+
+def weights(name: str, value: npt.ArrayLike, n: int) -> Array:
+    """Return one weight for each row: finite, none negative, not all zero."""
+    a = finite(name, real_array(name, value))
+    if a.shape != (n,):
+        raise ValueError(f"{name} must have shape ({n},), got {a.shape}")
+    if (a < 0).any():
+        raise ValueError(f"{name} must be >= 0, got {a.min()}")
+    if n and not a.any():
+        raise ValueError(f"{name} must not all be zero; leave it out for equal weights")
+    return plain(a, np.float64)
+
+
+def row_numbers(name: str, rows: npt.ArrayLike, n: int, fit: Any) -> Array:
+    """Return int64 rows, all in [0, n) by `fit`, in an array of our own."""
+    a = np.asarray(rows)
+    if a.shape == (0,):
+        return np.empty(0, np.int64)  # whatever type NumPy gave to []
+    if a.ndim != 1 or a.dtype.kind not in "iu":
+        raise TypeError(
+            f"{name} must return a 1-d array of integers, got {a.dtype} of shape "
+            f"{a.shape}"
+        )
+    rows = np.array(a, np.int64)  # a copy, which nobody can change after the check
+    if not fit(rows, n):
+        raise ValueError(
+            f"{name} must return rows in [0, {n}), got {a.min()} to {a.max()}"
+        )
+    return rows

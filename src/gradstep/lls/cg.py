@@ -1,0 +1,112 @@
+"""The default: gradient descent along conjugate directions, on all rows."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from gradstep import _lls
+from gradstep.lls.data import Data, Order
+from gradstep.lls.model import Model
+from gradstep.optimizers import SGD
+from gradstep.structure import Array
+
+_IN_ORDER = Order(None, 0, None)
+
+
+class Conjugate:
+    """Descent by p <- p - alpha d, with d_k = g_k + beta_k d_{k-1}.
+
+    alpha is the best along d, and beta is Polak's and Ribiere's, which forgets the past
+    where rounding has spoilt it. Gradients are those of all rows, afresh at each step.
+    Hestenes & Stiefel, "Methods of conjugate gradients for solving linear systems",
+    1952; Polak & Ribiere, 1969.
+    """
+
+    def __init__(self, data: Data, model: Model, ridge: float) -> None:
+        self.data, self.model = data, model
+        self.optimizer = SGD(model.params, lr=1.0)
+        self._along = Model(
+            data.features,
+            data.targets,
+            data.dtype,
+            intercept=model.offset is not None,
+            scaling=model.scaling,
+        )
+        self._slopes = self._loop(model, ridge)
+        self._bends = self._loop(self._along, ridge)
+        self._before: list[Array] = []  # the last gradient
+        self.loss = math.nan
+        self.rates: list[float] = []
+
+    def _loop(self, model: Model, ridge: float) -> Any:
+        return _lls.Loop(
+            None,
+            model.arrays(),
+            batch=1 << 62,
+            ridge=ridge / (self.data.n or 1),
+            divide=True,
+        )
+
+    def _pass(self, loop: Any, *, with_y: bool) -> float:
+        n = 0
+        for block, rows in self.data.visits(0, _IN_ORDER):
+            loop.set_data(block.X, block.y if with_y else None, block.weight)
+            for part in slices(rows, block.row_bytes):
+                loop.evaluate(part)
+            n += len(rows)
+        squares = loop.finish()
+        return float(squares / n) if n else math.nan
+
+    @property
+    def lr(self) -> float:
+        """Of the last step."""
+        return self.rates[-1]
+
+    def evaluate(self) -> float:
+        """Compute loss and gradient where the coefficients are; return its norm."""
+        self.loss = self._pass(self._slopes, with_y=True)
+        return math.sqrt(_inner(_slopes(self.model), _slopes(self.model)))
+
+    def step(self) -> bool:
+        """Take a step from where `evaluate` was; False if none leads down."""
+        g = _slopes(self.model)
+        d = [self._along.coef]
+        if self._along.offset is not None:
+            d.append(self._along.offset)
+        beta = 0.0
+        if self._before:
+            past = _inner(self._before, self._before)
+            change = [a - b for a, b in zip(g, self._before, strict=True)]
+            beta = max(0.0, _inner(g, change) / past) if past > 0 else 0.0
+        for a, direction in zip(g, d, strict=True):
+            direction[...] = a + beta * direction.astype(np.float64)
+        self._before = g
+        self._pass(self._bends, with_y=False)
+        wide = [direction.astype(np.float64) for direction in d]
+        bend, fall = _inner(wide, _slopes(self._along)), _inner(wide, g)
+        if not (bend > 0 and fall > 0 and math.isfinite(fall / bend)):
+            return False
+        self.rates.append(fall / bend)
+        self.optimizer.param_groups[0]["lr"] = self.lr
+        self.optimizer.step(self._along.params)
+        return True
+
+
+def slices(rows: Array, row_bytes: int) -> list[Array]:
+    """Cut rows into portions of some 10 ms of work, between which signals are seen."""
+    size = max(256, (1 << 24) // max(1, row_bytes))
+    return [rows[at : at + size] for at in range(0, len(rows), size)]
+
+
+def _slopes(model: Model) -> list[Array]:
+    found = [model.gradient.astype(np.float64)]
+    if model.offset_gradient is not None:
+        found.append(model.offset_gradient.astype(np.float64))
+    return found
+
+
+def _inner(a: list[Array], b: list[Array]) -> float:
+    """Return the exactly rounded sum of all products: the same on every machine."""
+    pairs = zip(a, b, strict=True)
+    return math.fsum(math.fsum((x * y).ravel()) for x, y in pairs)

@@ -1,0 +1,215 @@
+"""Where rows come from: arrays, sparse matrices, chunks; and in which order."""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from gradstep import _core, _lls
+from gradstep.lls import arguments as check
+from gradstep.structure import Array
+
+# Bytes of X from which shuffle="auto" goes by blocks.
+CACHED = 1 << 22
+
+
+class Block(NamedTuple):
+    """Rows in memory as C reads them: float32 or float64, nothing copied in vain."""
+
+    X: tuple[Array, ...]  # (values,), or of CSR (values, columns, starts)
+    y: Array  # (N, K), of the type of X
+    weight: Array | None  # (N,) float64
+    features: int
+    targets: int | None  # None where y was given in the shape (N,)
+    given: tuple[Array, ...] = ()  # the arrays that own X and y
+
+    @property
+    def dtype(self) -> "np.dtype[Any]":
+        """Of all arithmetic but sums."""
+        return self.X[0].dtype
+
+    @property
+    def row_bytes(self) -> int:
+        """How much of X is read for a row, on average."""
+        stored: int = sum(a.nbytes for a in self.X[:2])
+        return stored // max(1, len(self.y))
+
+
+class Order(NamedTuple):
+    """How epochs go through the rows."""
+
+    shuffle: str | None
+    seed: int
+    function: Callable[[int], npt.ArrayLike] | None
+
+    def of(self, epoch: int, n: int, row_bytes: int) -> Array:
+        """Return the rows of an epoch over n rows in memory."""
+        if self.function is not None:
+            rows = self.function(epoch)
+            return check.row_numbers("fit: order", rows, n, _lls.rows_fit)
+        if self.shuffle is None:
+            return np.arange(n)
+        by_blocks = self.shuffle == "blocks"
+        if self.shuffle == "auto":
+            by_blocks = n * row_bytes >= CACHED
+        return _lls.shuffled(self.seed, epoch, n, row_bytes, by_blocks)
+
+
+def checked_order(shuffle: Any, seed: Any, function: Any) -> Order:
+    """Return the order that the arguments of `fit` ask for."""
+    check.one_of("fit: shuffle", shuffle, ("auto", "rows", "blocks", None))
+    key = check.whole("fit: seed", seed, 0)
+    if key >= 2**64:
+        raise ValueError(f"fit: seed must be below 2**64, got {key}")
+    if function is not None:
+        check.is_callable("fit: order", function, "lambda epoch: rng.permutation(N)")
+    return Order(shuffle, key, function)
+
+
+Visits = Iterator[tuple[Block, Array]]
+
+
+class Data(Protocol):
+    """Rows for any number of epochs; those of an epoch come block by block."""
+
+    features: int
+    targets: int | None
+    dtype: "np.dtype[Any]"
+    n: int | None  # rows, if known beforehand
+
+    def first(self) -> Block:
+        """Return some rows, to look at before the first epoch."""
+
+    def visits(self, epoch: int, order: Order) -> Visits:
+        """Yield blocks, and the order in which to visit their rows."""
+
+
+class InMemory:
+    """All rows in one block; with `kept`, only those."""
+
+    def __init__(self, block: Block, kept: Array | None = None) -> None:
+        self.block, self.kept = block, kept
+        self.features, self.targets = block.features, block.targets
+        self.dtype: np.dtype[Any] = block.dtype
+        self.n: int | None = len(block.y) if kept is None else len(kept)
+        # Callers may do as they like with their arrays when `order` or `callback` runs.
+        self._then = [a.view() for a in block.given]
+
+    def first(self) -> Block:
+        return self.block
+
+    def visits(self, epoch: int, order: Order) -> Visits:
+        assert self.n is not None
+        rows = order.of(epoch, self.n, self.block.row_bytes)
+        yield self.block, rows if self.kept is None else self.kept[rows]
+
+    def check_still(self) -> None:
+        """Refuse arrays that have been resized since."""
+        if not all(map(_core.unchanged, self.block.given, self._then)):
+            raise ValueError("fit: X or y was resized or reshaped during the fit")
+
+
+class Chunks:
+    """An iterable of (X, y) or (X, y, sample_weight), read anew in each epoch."""
+
+    def __init__(self, chunks: Iterable[Any]) -> None:
+        self._chunks = chunks
+        self.once = iter(chunks) is chunks
+        found = iter(chunks)
+        ahead = next(found, None)
+        if ahead is None:
+            raise ValueError("fit: X yields no chunk; pass (X, y) chunks")
+        self._first = self._block(0, ahead)
+        if self.once:
+            self._chunks = chain((ahead,), found)
+        self.features, self.targets = self._first.features, self._first.targets
+        self.dtype: np.dtype[Any] = self._first.dtype
+        self.n: int | None = None
+
+    def _block(self, k: int, chunk: Any) -> Block:
+        who = f"fit: chunk {k}"
+        if not isinstance(chunk, tuple) or len(chunk) not in (2, 3):
+            raise TypeError(
+                f"{who} must be a tuple (X, y) or (X, y, sample_weight), got "
+                f"{type(chunk).__name__}; for arrays pass y too"
+            )
+        return block(who, *chunk)
+
+    def first(self) -> Block:
+        return self._first
+
+    def visits(self, epoch: int, order: Order) -> Visits:
+        if order.function is not None or order.shuffle in ("rows", "blocks"):
+            raise ValueError(
+                "fit: chunks come in their own order; pass shuffle='auto' to shuffle "
+                "the rows of each, or None"
+            )
+        like = self._first
+        for k, chunk in enumerate(self._chunks):
+            found = self._block(k, chunk)
+            for name in ("features", "targets", "dtype"):
+                now, then = getattr(found, name), getattr(like, name)
+                if now != then:
+                    raise ValueError(
+                        f"fit: chunk {k} has {name} {now}, the first had {then}"
+                    )
+            n = len(found.y)
+            if order.shuffle is None:
+                yield found, np.arange(n)
+            else:  # epochs of fits without chunks are no multiples of 2^32
+                key = (epoch << 32) + k + 1
+                yield found, _lls.shuffled(order.seed, key, n, found.row_bytes, False)
+
+
+def block(who: str, X: Any, y: npt.ArrayLike, sample_weight: Any = None) -> Block:
+    """Return rows of arrays or a sparse matrix, copied only if need be."""
+    if _is_sparse(X):
+        parts, shape = _csr(f"{who}: X", X)
+    else:
+        a = check.real_array(f"{who}: X", X)
+        if a.ndim != 2:
+            raise ValueError(f"{who}: X must have shape (N, L), got {a.shape}")
+        parts, shape = (check.plain(a, _arithmetic(a.dtype)),), a.shape
+    ya = check.real_array(f"{who}: y", y)
+    if ya.ndim not in (1, 2):
+        raise ValueError(f"{who}: y must have shape (N,) or (N, K), got {ya.shape}")
+    if shape[0] != len(ya):
+        raise ValueError(f"{who}: X has {shape[0]} rows, y has {len(ya)}")
+    weight = None
+    if sample_weight is not None:
+        weight = check.weights(f"{who}: sample_weight", sample_weight, len(ya))
+    targets = None if ya.ndim == 1 else ya.shape[1]
+    flat = check.plain(ya, parts[0].dtype)
+    table = flat[:, np.newaxis] if ya.ndim == 1 else flat
+    return Block(parts, table, weight, shape[1], targets, (*parts, flat))
+
+
+def _arithmetic(dtype: "np.dtype[Any]") -> "np.dtype[Any]":
+    return np.dtype(np.float32 if dtype == np.float32 else np.float64)
+
+
+def _is_sparse(X: Any) -> bool:
+    return type(X).__module__.startswith("scipy.sparse")
+
+
+def _csr(name: str, X: Any) -> tuple[tuple[Array, ...], tuple[int, int]]:
+    """Return values, columns and starts, validated: C follows them blindly."""
+    if X.ndim != 2:
+        raise ValueError(f"{name} must have shape (N, L), got {X.shape}")
+    try:
+        if X.format != "csr":
+            X.check_format() if hasattr(X, "check_format") else None
+        X = X.tocsr()
+        X.check_format(full_check=True)
+    except (ValueError, IndexError) as error:
+        raise ValueError(f"{name} is no valid sparse matrix: {error}") from None
+    if X.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must hold real numbers, got {X.dtype}")
+    index = np.int32 if X.indices.dtype == X.indptr.dtype == np.int32 else np.int64
+    return (
+        check.plain(X.data, _arithmetic(X.dtype)),
+        check.plain(X.indices, index),
+        check.plain(X.indptr, index),
+    ), X.shape

@@ -1,0 +1,348 @@
+"""`fit`: epochs of a trainer over data, and when to stop."""
+
+import math
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from gradstep.lls import arguments as check
+from gradstep.lls.cg import Conjugate
+from gradstep.lls.data import Chunks, Data, InMemory, block, checked_order
+from gradstep.lls.epochs import Epochs, Patience
+from gradstep.lls.files import Source
+from gradstep.lls.model import Model, measured
+from gradstep.lls.on_disk import OnDisk
+from gradstep.lls.result import ConvergenceWarning, Fit, Progress, bar
+from gradstep.lls.trainer import Trainer
+from gradstep.lls.validation import held_out
+from gradstep.optimizer import Optimizer
+
+__all__ = ["fit"]
+
+Callback: TypeAlias = Callable[[Progress], object]
+
+
+def fit(
+    X: Any,
+    y: npt.ArrayLike | None = None,
+    *,
+    optimizer: Callable[[Any], Optimizer] | None = None,
+    batch_size: int | None = None,
+    epochs: int | None = None,
+    intercept: bool = False,
+    ridge: float = 0.0,
+    sample_weight: npt.ArrayLike | None = None,
+    reduction: Literal["sum", "mean"] = "sum",
+    standardize: bool | None = None,
+    shuffle: Literal["auto", "rows", "blocks"] | None = "auto",
+    seed: int = 0,
+    order: Callable[[int], npt.ArrayLike] | None = None,
+    scheduler: Callable[[Optimizer], Any] | None = None,
+    schedule_by: Literal["epoch", "update"] = "epoch",
+    average: bool | int = False,
+    validation: float | tuple[Any, ...] | None = None,
+    tol: float | None = None,
+    patience: int = 5,
+    callback: Callback | None = None,
+    callback_every: int | None = None,
+    progress: bool = False,
+    coef0: npt.ArrayLike | None = None,
+    intercept0: npt.ArrayLike | None = None,
+) -> Fit:
+    r"""Fit by gradient descent: (mini-)batches and any optimizer, or as by default.
+
+    Minimises :math:`\sum_i s_i \lVert x_i W + b - y_i \rVert^2 + \text{ridge} \lVert W
+    \rVert^2`. Each batch of rows B gives one update by the gradient of its share, for W
+    :math:`2 \sum_{i \in B} s_i x_i^\top (x_i W + b - y_i) + 2 \,\text{ridge}
+    \frac{|B|}{N} W`, divided by :math:`|B|` if `reduction` is ``"mean"``.
+
+    Without an `optimizer` it descends along conjugate directions, with the best rate at
+    every step, on all rows, until the gradient is `tol` times what it was: the exact
+    solution, to some `tol` times the condition of X'X.
+
+    Parameters
+    ----------
+    X : array_like or sparse matrix, shape (N, L), or file or iterable
+        float32 or float64 in C order, or CSR of these, is used as it is; anything else
+        is copied once, numbers of other types as float64. Or `NpyFile`, `ParquetFile`,
+        or an iterable of chunks (X, y) or (X, y, sample_weight), read anew in each
+        epoch; `y` and `sample_weight` are left out then.
+    y : array_like, shape (N,) or (N, K)
+        Copied if it is not of the type and order of X.
+    optimizer : callable, optional
+        Takes the coefficients, or a list of coefficients and intercept, and returns a
+        gradstep optimizer of them alone: ``functools.partial(gs.SGD, lr=1e-3)``.
+    batch_size : int, optional
+        Rows in a batch, at least 1; the last batch of an epoch may be shorter. By
+        default 256.
+    epochs : int, optional
+        Passes over the data, at least 0. By default 100; without an `optimizer`, the
+        most steps, as many as 1000 or ten for each column.
+    intercept : bool
+        Whether there is a b, which is not penalised.
+    ridge : float
+        At least 0.
+    sample_weight : array_like, shape (N,), optional
+        s, at least 0 and not all zero; 1 by default.
+    reduction : {"sum", "mean"}
+    standardize : bool, optional
+        Train on (x - mean) / deviation, found in one pass and nowhere stored, or on x /
+        root mean square if there is no intercept. The problem stays as it is, its
+        penalty too, and so do the units of all coefficients; but steps are more equal.
+        By default only without an `optimizer`.
+    shuffle : {"auto", "rows", "blocks"} or None
+        The order of rows, another in each epoch. ``"rows"``: any order is as likely as
+        any other. ``"blocks"``: blocks of 32 KiB of consecutive rows in such an order,
+        and the rows of every 16 of them, half a MiB, shuffled together. Where X is
+        larger than caches, ``"rows"`` waits for memory, and ``"blocks"`` runs at nearly
+        the speed of reading in order; but rows that stand near each other are visited
+        at about the same time. ``"auto"``: ``"blocks"`` for X of 4 MiB and more, and
+        the rows of each chunk of an iterable. None: as they stand.
+    seed : int, default 0
+        In [0, 2**64): orders are a function of it and of the number of the epoch, the
+        same on every machine.
+    order : callable, optional
+        Takes the number of the epoch, from 0, and returns the rows to visit, in order,
+        as integers in [0, N), instead of `shuffle`. With `validation` as a fraction,
+        rows of those that are left.
+    scheduler : callable, optional
+        Takes the optimizer and returns a scheduler of `gradstep.lr_scheduler`, such as
+        ``functools.partial(StepLR, step_size=10)``. `ReduceLROnPlateau` is shown the
+        loss of the epoch, of the validation set if there is one.
+    schedule_by : {"epoch", "update"}
+        When the scheduler steps; by updates, each costs some microseconds more.
+    average : bool or int
+        Return the mean of the coefficients after each update (Polyak), and after how
+        many updates that begins.
+    validation : float or tuple (X, y) or (X, y, sample_weight), optional
+        Rows that are not trained on: given, or this fraction of X, chosen by `seed`.
+    tol : float, optional
+        Stop when for `patience` epochs the loss, of the validation set if there is one,
+        has not fallen below (1 - tol) times the least so far; then the coefficients are
+        those of the least validation loss. By default never. Without an `optimizer`,
+        see above: by default 1e-12, for float32 1e-6.
+    patience : int
+        At least 1.
+    callback : callable, optional
+        Called with a `Progress` at the end of each epoch; a true result ends the fit.
+    callback_every : int, optional
+        Call `callback` after every so many updates of an epoch, too.
+    progress : bool
+        Show a bar of the epochs, by tqdm.
+    coef0, intercept0 : array_like, optional
+        Where to start; zeros by default.
+
+    Returns
+    -------
+    Fit
+        `coef` has shape (L,) or (L, K) and the type of X: the average, if the
+        optimizer is schedule-free.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument does not fit.
+    DivergenceError
+        If the loss grows past reason, or is not finite. It names the rate, an estimate
+        of the largest that is stable, and keeps the last good coefficients.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If without an `optimizer` the `epochs` do not suffice for `tol`.
+
+    Notes
+    -----
+    Residuals and gradients are summed in float64 in a fixed order, so the result has
+    the same bits on every CPU, for any number of threads, and however the same rows are
+    cut into chunks. Each row is read once per epoch. The loop runs in C without the
+    GIL; threads share batches of 512 rows and more. Ctrl-C ends it between two updates.
+
+    Sparse rows: an update by `SGD` without momentum or by `Adagrad`, without weight
+    decay, costs in proportion to the values in its rows; so does it not for other
+    rules, and with `ridge`, `standardize` or `average`, which change every coefficient
+    in each update.
+
+    Examples
+    --------
+    >>> import functools, numpy as np, gradstep as gs
+    >>> from gradstep import lls
+    >>> X = np.array([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0], [1.0, 3.0]])
+    >>> y = np.array([1.0, 3.0, 5.0, 7.0])
+    >>> sgd = functools.partial(gs.SGD, lr=0.05)
+    >>> done = lls.fit(X, y, optimizer=sgd, batch_size=2, epochs=500)
+    >>> done.coef.round(6), done.n_updates
+    (array([1., 2.]), 1000)
+    >>> lls.fit(X, y).coef.round(6)
+    array([1., 2.])
+    """
+    check.flag("fit: intercept", intercept)
+    check.flag("fit: progress", progress)
+    if callback is not None:
+        check.is_callable("fit: callback", callback, "print")
+    every = None
+    if callback_every is not None:
+        every = check.whole("fit: callback_every", callback_every, 1)
+    if tol is not None:
+        tol = check.number("fit: tol", tol, 0)
+    patience = check.whole("fit: patience", patience, 1)
+    visiting = checked_order(shuffle, seed, order)
+    data, held = held_out("fit", _data(X, y, sample_weight), validation, visiting.seed)
+    scaled = optimizer is None if standardize is None else standardize
+    scaling = None
+    if check.flag("fit: standardize", scaled):
+        scaling = measured(data, centre=intercept)
+    if optimizer is None:
+        _refuse(
+            batch_size=batch_size,
+            scheduler=scheduler,
+            order=order,
+            validation=validation,
+            average=average or None,
+        )
+        model = Model(
+            *(data.features, data.targets, data.dtype),
+            intercept=intercept,
+            scaling=scaling,
+        )
+        model.begin_at("fit", coef0, intercept0)
+        most = _most(epochs, data, max(1000, 10 * data.features))
+        descent = Conjugate(data, model, check.number("fit: ridge", ridge, 0))
+        return _descend(descent, bar(most, progress), tol, callback)
+    trainer = Trainer(
+        *(data.features, data.targets),
+        optimizer=optimizer,
+        dtype=data.dtype,
+        batch_size=256 if batch_size is None else batch_size,
+        intercept=intercept,
+        ridge=ridge,
+        reduction=reduction,
+        average=average,
+        coef0=coef0,
+        intercept0=intercept0,
+        _scaling=scaling,
+        _who="fit",
+    )
+    return Epochs(
+        *(trainer, data, visiting),
+        validation=held,
+        scheduler=_scheduler(scheduler, trainer.optimizer),
+        by_update=check.one_of("fit: schedule_by", schedule_by, ("epoch", "update"))
+        == "update",
+        patience=Patience(tol, patience),
+        callback=callback,
+        every=every,
+    ).run(bar(_most(epochs, data, 100), progress))
+
+
+def _data(X: Any, y: Any, sample_weight: Any) -> Data:
+    if isinstance(X, Source):
+        data: Data = OnDisk(X)
+    elif y is not None:
+        return InMemory(block("fit", X, y, sample_weight))
+    elif hasattr(X, "__iter__") and not hasattr(X, "__array__"):
+        data = Chunks(X)
+    else:
+        raise TypeError(
+            "fit: y is missing; pass y, or for X a file or an iterable of (X, y) "
+            f"chunks, got {type(X).__name__}"
+        )
+    if y is not None or sample_weight is not None:
+        raise TypeError("fit: y and sample_weight are part of files and chunks already")
+    return data
+
+
+def _most(epochs: int | None, data: Data, default: int) -> int:
+    if epochs is not None:
+        most = check.whole("fit: epochs", epochs, 0)
+    elif isinstance(data, Chunks) and data.once:
+        return 1
+    else:
+        return default
+    if isinstance(data, Chunks) and data.once and most > 1:
+        raise ValueError(
+            f"fit: X is an iterator, which can be read once, got epochs={most}; pass a "
+            "list, or an object whose __iter__ begins anew"
+        )
+    return most
+
+
+def _scheduler(make: Any, optimizer: Optimizer) -> Any:
+    if make is None:
+        return None
+    check.is_callable(
+        "fit: scheduler",
+        make,
+        "functools.partial(gradstep.lr_scheduler.StepLR, step_size=10)",
+    )
+    found = make(optimizer)
+    if not callable(getattr(found, "step", None)):
+        raise TypeError(
+            "fit: scheduler must return one of gradstep.lr_scheduler, got "
+            f"{type(found).__name__}"
+        )
+    return found
+
+
+def _refuse(**given: Any) -> None:
+    """Refuse what has no meaning where every step is on all rows."""
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(
+                f"fit: {name} needs an optimizer, such as "
+                "functools.partial(gradstep.SGD, lr=1e-3); without one, every step is "
+                "on all rows"
+            )
+
+
+def _descend(
+    descent: Conjugate,
+    steps: Iterable[int],
+    tol: float | None,
+    callback: Callback | None,
+) -> Fit:
+    """Descend until the gradient is tol times what it was."""
+    model = descent.model
+    if tol is None:
+        tol = 1e-12 if model.coef.dtype == np.float64 else 1e-6
+    losses: list[float] = []
+    slope = first = descent.evaluate()
+    if not math.isfinite(slope):
+        raise ValueError("fit: X or y holds NaN or infinity; remove such rows")
+    reason = "tol" if first == 0 else "epochs"
+    for k in steps if first else ():
+        if not descent.step():
+            reason = "tol"  # rounding is all that is left of the gradient
+            break
+        slope = descent.evaluate()
+        losses.append(descent.loss)
+        coef, intercept = model.in_units(model.coef, model.offset)
+        where = Progress(k, k + 1, coef, intercept, descent.loss, descent.lr, None)
+        if callback is not None and callback(where):
+            reason = "callback"
+            break
+        if slope <= tol * first:
+            reason = "tol"
+            break
+    if reason == "epochs" and losses:
+        warnings.warn(
+            f"fit: after {len(losses)} steps the gradient is {slope / first:.2g} times "
+            f"what it was, not {tol:g}; pass more epochs, ridge, or use lls.solve",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+    coef, intercept = model.in_units(model.coef, model.offset)
+    return Fit(
+        coef=coef,
+        intercept=intercept,
+        n_updates=len(losses),
+        epochs=len(losses),
+        reason=reason,
+        loss=np.array(losses),
+        lr=np.array(descent.rates),
+        validation_loss=None,
+        optimizer=descent.optimizer,
+    )

@@ -1,0 +1,180 @@
+"""Coefficients in C's arrays, of scaled features or not."""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gradstep import _core, _lls
+from gradstep.lls import arguments as check
+from gradstep.lls.data import Data, Order
+from gradstep.structure import Array
+
+
+class Scaling(NamedTuple):
+    """Training sees (x - mean) inverse; `mean` is None where there is no intercept."""
+
+    mean: Array | None
+    inverse: Array
+
+
+def measured(data: Data, *, centre: bool) -> Scaling:
+    """Return the weighted mean and deviation of each column, from one pass.
+
+    Without an intercept nothing may be shifted, so the root of the mean square stands
+    for the deviation. Columns that do not vary are left as they are. Sums are shifted
+    by the first row, and made in the order of rows, however they are cut into blocks.
+    """
+    first = data.first()
+    dense = len(first.X) == 1
+    shift = np.zeros(data.features)
+    if dense and len(first.y):
+        shift[:] = first.X[0][0]
+    sums = np.zeros(1 + 2 * data.features)
+    loop = _lls.Loop(None, Model(data.features, None, data.dtype).arrays(), batch=1)
+    for block, rows in data.visits(0, Order(None, 0, None)):
+        if len(rows) == len(block.y):
+            loop.set_data(block.X, None, block.weight)
+            loop.moments(len(rows), shift, sums)
+        else:  # some rows are kept for validation
+            loop.set_data(block.X, None, _only(block.weight, rows, len(block.y)))
+            loop.moments(len(block.y), shift, sums)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means, squares = sums[1 : 1 + len(shift)] / sums[0], sums[1 + len(shift) :]
+        spread = squares / sums[0] - means**2
+    if not centre:
+        spread = spread + (shift + means) ** 2
+    # Below this, what is left of a constant column is rounding.
+    noise = np.finfo(np.float64).eps * (shift + means) ** 2
+    varies = np.isfinite(spread) & (spread > 16 * noise)
+    inverse = np.ones(data.features)
+    inverse[varies] = 1 / np.sqrt(spread[varies])
+    mean = np.where(np.isfinite(means), shift + means, 0) if centre else None
+    return Scaling(mean, inverse)
+
+
+def _only(weight: Array | None, rows: Array, n: int) -> Array:
+    found = np.zeros(n)
+    found[rows] = 1 if weight is None else weight[rows]
+    return found
+
+
+class Model:
+    """The arrays of gs_lls_model, and the way from and to the user's units."""
+
+    def __init__(
+        self,
+        features: int,
+        targets: int | None,
+        dtype: Any,
+        *,
+        intercept: bool = False,
+        scaling: Scaling | None = None,
+    ) -> None:
+        k = 1 if targets is None else targets
+        self.targets, self.scaling = targets, scaling
+        self._w = _core.allocate((k, features), np.dtype(dtype), True)
+        self._g = _core.allocate((k, features), np.dtype(dtype), True)
+        self.coef = self._w[0] if targets is None else self._w.T
+        self.offset = np.zeros(k, dtype) if intercept else None
+        self.gradient = self._g[0] if targets is None else self._g.T
+        self.offset_gradient = np.zeros(k, dtype) if intercept else None
+        self.total: Array | None = None
+
+    @property
+    def params(self) -> Any:
+        """What an optimizer is given: the coefficients, or a list with the offset."""
+        return self.coef if self.offset is None else [self.coef, self.offset]
+
+    @property
+    def grads(self) -> Any:
+        """Gradients in the structure of `params`."""
+        both = [self.gradient, self.offset_gradient]
+        return self.gradient if self.offset is None else both
+
+    def arrays(self) -> dict[str, Any]:
+        """Return what `_lls.Loop` takes."""
+        scaling = self.scaling
+        return {
+            "w": self._w,
+            "b": self.offset,
+            "g": self._g,
+            "gb": self.offset_gradient,
+            "mean": scaling.mean if scaling else None,
+            "inverse": scaling.inverse if scaling else None,
+            "u": np.empty_like(self._w) if scaling else self._w,
+            "c": np.zeros(len(self._w)),
+            "total": self.total,
+        }
+
+    def average(self) -> None:
+        """Sum up the coefficients of all updates from now on."""
+        size = self._w.size + (0 if self.offset is None else self.offset.size)
+        self.total = np.zeros(size)
+
+    def begin_at(self, who: str, coef: Any, intercept: Any) -> None:
+        """Begin at coefficients in the user's units."""
+        if coef is not None:
+            start = check.finite(
+                f"{who}: coef0", check.real_array(f"{who}: coef0", coef)
+            )
+            if start.shape != self.coef.shape:
+                raise ValueError(
+                    f"{who}: coef0 has shape {start.shape}, expected {self.coef.shape}"
+                )
+            self.coef[...] = start
+        if intercept is not None:
+            name = f"{who}: intercept0"
+            if self.offset is None:
+                raise ValueError(f"{name} needs intercept=True")
+            start = check.finite(name, check.real_array(name, intercept))
+            if start.shape not in ((), self.offset.shape):
+                raise ValueError(
+                    f"{name} has shape {start.shape}, expected {self.offset.shape}"
+                )
+            self.offset[...] = start
+        if self.scaling is not None:
+            if self.scaling.mean is not None and self.offset is not None:
+                self.offset += _products(self.scaling.mean, self.coef, len(self._w))
+            self._w /= self.scaling.inverse
+
+    def in_units(self, coef: Array, offset: Array | None) -> tuple[Array, Any]:
+        """Return new coefficients and intercept in the user's units."""
+        k = len(self._w)
+        if self.scaling is None:
+            found, moved = coef.copy(), np.zeros(k)
+        else:
+            scale = self.scaling.inverse
+            scale = scale if self.targets is None else scale[:, np.newaxis]
+            found, moved = (coef * scale).astype(coef.dtype), np.zeros(k)
+            if self.scaling.mean is not None:
+                moved = _products(self.scaling.mean, found, k)
+        b = (0 if offset is None else offset.astype(np.float64)) - moved
+        b = b.astype(coef.dtype) if offset is not None else np.zeros(k, coef.dtype)
+        return found, b.item() if self.targets is None else b
+
+    def averaged(self, count: int) -> tuple[Array, Array | None]:
+        """Return the means of coefficients and offset over that many updates."""
+        assert self.total is not None
+        size = self._w.size
+        mean = (self.total / count).astype(self._w.dtype)
+        w = mean[:size].reshape(self._w.shape)
+        found = w[0] if self.targets is None else w.T
+        return found, None if self.offset is None else mean[size:]
+
+    def snapshot(self) -> tuple[Array, Array | None]:
+        """Return copies of coefficients and offset."""
+        offset = None if self.offset is None else self.offset.copy()
+        return self.coef.copy("K"), offset
+
+    def restore(self, kept: tuple[Array, Array | None]) -> None:
+        """Go back to a snapshot."""
+        self.coef[...] = kept[0]
+        if self.offset is not None:
+            self.offset[...] = kept[1]
+
+
+def _products(mean: Array, coef: Array, k: int) -> Array:
+    """Return mean' coef, exactly rounded, so the same on every machine."""
+    columns = coef.reshape(len(mean), k).astype(np.float64)
+    return np.array([math.fsum(mean * columns[:, j]) for j in range(k)])

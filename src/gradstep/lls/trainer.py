@@ -1,0 +1,400 @@
+"""The trainer: an optimizer, its coefficients and the rows of a batch that waits."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from gradstep import _lls
+from gradstep.lls import arguments as check
+from gradstep.lls import stable
+from gradstep.lls.data import Block, block
+from gradstep.lls.model import Model, Scaling
+from gradstep.lls.result import DivergenceError
+from gradstep.optimizer import Optimizer
+from gradstep.structure import Array
+
+__all__ = ["Trainer"]
+
+# Numbers of X between two looks at pending signals: some 10 ms of work.
+_SLICE = 2_000_000
+# The loss, as a multiple of where it began, from which a fit has failed.
+_GROWN = 1e6
+
+
+class Trainer:
+    r"""Least squares by mini-batches, for samples that arrive while it runs.
+
+    Each batch of rows :math:`X_B, Y_B` with weights s gives one update by the gradient
+    of its share of :math:`\sum_i s_i \lVert x_i W + b - y_i \rVert^2 + \text{ridge}
+    \lVert W \rVert^2`.
+
+    Parameters
+    ----------
+    features : int
+        Columns of X, at least 0.
+    targets : int or None
+        Columns of y; None for y of shape (N,).
+    optimizer : callable
+        Takes the coefficients, or a list of coefficients and intercept, and returns a
+        gradstep optimizer of them alone: ``functools.partial(gs.SGD, lr=1e-3)``.
+    dtype : float32 or float64
+        Of X, and of all arithmetic but sums, which are float64.
+    batch_size : int
+        Rows in a batch, at least 1.
+    intercept : bool
+        Whether there is a b; it is not penalised.
+    ridge : float
+        At least 0. It stands for as many rows as `partial_fit` is given at a time.
+    reduction : {"sum", "mean"}
+        ``"mean"`` divides gradients by the rows of their batch.
+    average : bool or int
+        Whether `coef` is the mean of the coefficients after each update (Polyak), and
+        after how many updates that begins.
+    coef0, intercept0 : array_like, optional
+        Where to start; zeros by default.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument does not fit; the message names it.
+
+    Notes
+    -----
+    Averages: Polyak & Juditsky, "Acceleration of stochastic approximation by
+    averaging", SIAM J. Control and Optimization 30, 1992.
+
+    Examples
+    --------
+    >>> import functools, numpy as np, gradstep as gs
+    >>> from gradstep import lls
+    >>> sgd = functools.partial(gs.SGD, lr=0.05)
+    >>> trainer = lls.Trainer(1, optimizer=sgd, batch_size=2, intercept=True)
+    >>> for _ in range(500):
+    ...     trainer = trainer.partial_fit([[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0])
+    >>> trainer.coef.round(6), round(trainer.intercept, 6), trainer.n_updates
+    (array([2.]), 1.0, 1000)
+    """
+
+    def __init__(
+        self,
+        features: int,
+        targets: int | None = None,
+        *,
+        optimizer: Callable[[Any], Optimizer],
+        dtype: npt.DTypeLike = np.float64,
+        batch_size: int = 256,
+        intercept: bool = False,
+        ridge: float = 0.0,
+        reduction: Literal["sum", "mean"] = "sum",
+        average: bool | int = False,
+        coef0: npt.ArrayLike | None = None,
+        intercept0: npt.ArrayLike | None = None,
+        _scaling: Scaling | None = None,
+        _who: str = "Trainer",
+    ) -> None:
+        who = self._who = _who
+        check.is_callable(
+            f"{who}: optimizer", optimizer, "functools.partial(gradstep.SGD, lr=1e-3)"
+        )
+        if np.dtype(dtype) not in (np.float32, np.float64):
+            raise TypeError(f"{who}: dtype must be float32 or float64, got {dtype}")
+        if targets is not None:
+            targets = check.whole(f"{who}: targets", targets, 0)
+        self.features = check.whole(f"{who}: features", features, 0)
+        self.targets, self.dtype = targets, np.dtype(dtype)
+        # More than all rows of an epoch is all of them, whatever C can count to.
+        self.batch_size = min(check.whole(f"{who}: batch_size", batch_size, 1), 1 << 62)
+        self.ridge = check.number(f"{who}: ridge", ridge, 0)
+        check.one_of(f"{who}: reduction", reduction, ("sum", "mean"))
+        self.mean = reduction == "mean"
+        if isinstance(average, (bool, np.bool_)):
+            self._average_after = 0 if average else None
+        else:
+            self._average_after = check.whole(f"{who}: average", average, 0)
+        self.model = Model(
+            self.features,
+            targets,
+            self.dtype,
+            intercept=check.flag(f"{who}: intercept", intercept),
+            scaling=_scaling,
+        )
+        self.model.begin_at(who, coef0, intercept0)
+        self.optimizer = self._own(optimizer)
+        self._loop = _lls.Loop(
+            self.optimizer.engine,
+            self.model.arrays(),
+            batch=self.batch_size,
+            divide=self.mean,
+        )
+        self._block: Block | None = None
+        self.rows = 0  # of this epoch or call
+        self.squares = 0.0  # of their residuals
+        self._reference: float | None = None
+        self._best = math.inf
+        self._good = self.model.snapshot()
+
+    def _own(self, optimizer: Callable[[Any], Optimizer]) -> Optimizer:
+        found = optimizer(self.model.params)
+        params = self.model.params
+        wanted = [id(p) for p in (params if isinstance(params, list) else [params])]
+        if (
+            not isinstance(found, Optimizer)
+            or [id(p) for g in found.param_groups for p in g["params"]] != wanted
+        ):
+            what = "array" if len(wanted) == 1 else "coefficients and intercept"
+            raise TypeError(
+                f"{self._who}: optimizer must return a gradstep optimizer of the "
+                f"{what} that it was given, such as functools.partial(gradstep.SGD, "
+                "lr=1e-3)"
+            )
+        self._check_optimizer(found)
+        return found
+
+    def _check_optimizer(self, optimizer: Optimizer) -> None:
+        if not optimizer.engine_is_step():
+            raise ValueError(
+                f"{self._who}: {type(optimizer).__name__} does more in a step than fit "
+                "can; pass a rule itself, and Adan without restart_radius"
+            )
+        if optimizer.gradient_elsewhere():
+            raise ValueError(
+                f"{self._who}: the optimizer wants gradients at its lookahead(), fit "
+                "takes them at the coefficients; use SGD(nesterov=True, form='buffer')"
+            )
+
+    # -- what has been found
+
+    @property
+    def n_updates(self) -> int:
+        """Updates done."""
+        return int(self._loop.updates)
+
+    @property
+    def solution(self) -> tuple[Array, Any]:
+        """Coefficients and intercept in the units of X, as new arrays."""
+        if self._loop.averaged:
+            return self.model.in_units(*self.model.averaged(self._loop.averaged))
+        found = self.optimizer.results()
+        return self.model.in_units(found[0], found[1] if len(found) > 1 else None)
+
+    @property
+    def coef(self) -> Array:
+        """The coefficients, (L,) or (L, K)."""
+        return self.solution[0]
+
+    @property
+    def intercept(self) -> Any:
+        """The intercept: a float, or an array of shape (K,)."""
+        return self.solution[1]
+
+    @property
+    def loss(self) -> float:
+        """The mean of s |r|^2 over the rows since `begin_epoch`."""
+        return self.squares / self.rows if self.rows else math.nan
+
+    @property
+    def lr(self) -> float:
+        """The rate of the optimizer's first group."""
+        return float(self.optimizer.param_groups[0].get("lr", math.nan))
+
+    # -- rows
+
+    def partial_fit(
+        self, X: Any, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
+    ) -> "Trainer":
+        """Go through these rows once, in the order in which they stand.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix, shape (n, features)
+        y : array_like, shape (n,) or (n, targets)
+        sample_weight : array_like, shape (n,), optional
+
+        Returns
+        -------
+        Trainer
+            This one.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If they do not fit. No coefficient has been changed then.
+        DivergenceError
+            If the loss grows past reason. The coefficients are the last good ones.
+        """
+        found = block(f"{self._who}.partial_fit", X, y, sample_weight)
+        for name in ("features", "targets", "dtype"):
+            now, then = getattr(found, name), getattr(self, name)
+            if now != then:
+                raise ValueError(
+                    f"{self._who}.partial_fit: the rows have {name} {now}, expected "
+                    f"{then}"
+                )
+        self.penalise(len(found.y))
+        self.begin_epoch()
+        self.run(found, np.arange(len(found.y)))
+        self.flush()
+        return self
+
+    def penalise(self, n: int | None) -> None:
+        """Spread the penalty over n rows."""
+        if self.ridge and n is None:
+            raise ValueError(
+                f"{self._who}: ridge needs the number of rows, which chunks do not "
+                "tell; pass arrays or a file"
+            )
+        self._loop.ridge = self.ridge / n if self.ridge and n else 0.0
+
+    def begin_epoch(self) -> None:
+        """Count rows and squares from here."""
+        self.rows, self.squares = 0, 0.0
+
+    @property
+    def waiting(self) -> int:
+        """Rows of a batch that is not full yet."""
+        return int(self._loop.filled)
+
+    def rows_until(self, updates: int) -> int:
+        """Return how many rows are wanting until so many updates have been done."""
+        wanting = max(0, updates - self.n_updates) * self.batch_size
+        return max(0, wanting - self.waiting)
+
+    def run(self, found: Block, rows: Array) -> None:
+        """Update for every batch that is filled, looking at signals now and then."""
+        self._take(found)
+        self._check_optimizer(self.optimizer)
+        if self.optimizer.engine is not self._loop.engine:
+            raise ValueError(f"{self._who}: the optimizer has been given other arrays")
+        at_once = max(256, _SLICE // max(1, found.row_bytes // 8))
+        at = 0
+        while at < len(rows):
+            size = at_once
+            begins = self._average_after
+            if begins is not None and self.model.total is None:
+                wanting = self.rows_until(begins)
+                if wanting:
+                    size = min(size, wanting)
+                else:
+                    self.model.average()
+                    self._loop.set_total(self.model.total)
+            part = rows[at : at + size]
+            before = self.model.snapshot()
+            self._judge(self._loop.run(part), before)
+            at += size
+
+    def flush(self) -> None:
+        """Update with the rows that wait, if there are any."""
+        before = self.model.snapshot()
+        self._judge(self._loop.flush(), before)
+
+    def _take(self, found: Block) -> None:
+        if found is not self._block:
+            self._loop.set_data(found.X, found.y, found.weight)
+            self._block = found
+
+    def _judge(self, finite: bool, before: tuple[Array, Array | None]) -> None:
+        """Count what a portion of rows gave, and refuse to go on where it grew."""
+        rows, squares = self._loop.take_loss()
+        self.rows += rows
+        self.squares += squares
+        if not rows:
+            return
+        loss = squares / rows
+        if loss <= self._best:
+            self._best, self._good = loss, before
+        if self._reference is None:
+            self._reference = loss
+        if finite and loss <= _GROWN * self._reference:
+            return
+        if finite and loss <= _GROWN * self._size_of_y():
+            return
+        self._diverged(loss)
+
+    def _size_of_y(self) -> float:
+        assert self._block is not None
+        y = self._block.y[:4096].astype(np.float64)
+        return float(np.mean(np.sum(y * y, axis=1))) if len(y) else 0.0
+
+    def _diverged(self, loss: float) -> None:
+        found = self._block
+        assert found is not None
+        self.model.restore(self._good)
+        self._loop.forget()
+        finite = all(np.isfinite(a).all() for a in (found.X[0], found.y))
+        if finite:
+            most = stable.estimate(
+                found, self.model, self.batch_size, mean=self.mean, seed=0
+            )
+            advice = (
+                f"lr is {self.lr:g}, and steps are stable up to about {most:.2g} "
+                "(lls.max_stable_lr); lower lr"
+            )
+        else:
+            advice = "X or y holds NaN or infinity; remove such rows"
+        raise DivergenceError(
+            f"{self._who}: the loss grew to {loss:.3g}, from {self._reference:.3g}, "
+            f"within {self.n_updates} updates: {advice}. The last good coefficients "
+            "are in this error's coef and intercept",
+            *self.model.in_units(*self._good),
+        )
+
+    # -- saving and loading
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that is needed to go on from here, bit for bit.
+
+        It holds arrays, numbers and the optimizer's `state_dict`, all copied.
+        """
+        if self._loop.filled:
+            raise ValueError(
+                f"{self._who}.state_dict: {self._loop.filled} rows wait for their "
+                "batch; call flush() first"
+            )
+        coef, offset = self.model.snapshot()
+        total = self.model.total
+        return {
+            "coef": coef,
+            "offset": offset,
+            "total": None if total is None else total.copy(),
+            "averaged": self._loop.averaged,
+            "n_updates": self.n_updates,
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from where `state_dict` was taken, of a trainer with these arguments.
+
+        Raises
+        ------
+        TypeError, ValueError, KeyError
+            If it does not fit. Nothing has been changed then.
+        """
+        who = f"{self._who}.load_state_dict"
+        names = ("coef", "offset", "total", "averaged", "n_updates", "optimizer")
+        for name in names:
+            if name not in state:
+                raise KeyError(f"{who}: the state lacks {name!r}")
+        for name, ours in (("coef", self.model.coef), ("offset", self.model.offset)):
+            found = state[name]
+            if (found is None) != (ours is None) or (
+                ours is not None
+                and (found.shape, found.dtype) != (ours.shape, ours.dtype)
+            ):
+                raise ValueError(f"{who}: {name} does not fit this trainer")
+        averaged = check.whole(f"{who}: averaged", state["averaged"], 0)
+        updates = check.whole(f"{who}: n_updates", state["n_updates"], 0)
+        if (state["total"] is None) != (averaged == 0):
+            raise ValueError(f"{who}: total and averaged do not fit together")
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.model.restore((state["coef"], state["offset"]))
+        self._loop.forget()
+        self._loop.updates, self._loop.averaged = updates, averaged
+        if state["total"] is not None:
+            self.model.average()
+            assert self.model.total is not None
+            np.copyto(self.model.total, state["total"])
+        self._loop.set_total(self.model.total)
+        self._best, self._good = math.inf, self.model.snapshot()

@@ -1,0 +1,66 @@
+"""Rows that are not trained on."""
+
+from typing import Any
+
+import numpy as np
+
+from gradstep import _lls
+from gradstep.lls import arguments as check
+from gradstep.lls.data import Block, Data, InMemory, block
+from gradstep.lls.model import Model
+from gradstep.structure import Array
+
+
+class Validation:
+    """The loss of coefficients on some rows of a block."""
+
+    def __init__(self, held: Block, rows: Array) -> None:
+        self._rows = rows
+        self._model = Model(held.features, held.targets, held.dtype, intercept=True)
+        self._loop = _lls.Loop(None, self._model.arrays(), batch=1 << 62)
+        self._loop.set_data(held.X, held.y, held.weight)
+
+    def loss(self, coef: Array, intercept: Any) -> float:
+        """Return the mean over the rows of s |r|^2."""
+        self._model.coef[...] = coef
+        assert self._model.offset is not None
+        self._model.offset[...] = intercept
+        self._loop.evaluate(self._rows)
+        return float(self._loop.finish() / len(self._rows))
+
+
+def held_out(
+    who: str, data: Data, validation: Any, seed: int
+) -> tuple[Data, Validation | None]:
+    """Return what is left to train on, and the validation set."""
+    if validation is None:
+        return data, None
+    if isinstance(validation, tuple):
+        if len(validation) not in (2, 3):
+            raise TypeError(
+                f"{who}: validation must be (X, y), (X, y, sample_weight) or a fraction"
+            )
+        found = block(f"{who}: validation", *validation)
+        for name in ("features", "targets", "dtype"):
+            now, then = getattr(found, name), getattr(data, name)
+            if now != then:
+                raise ValueError(f"{who}: validation has {name} {now}, X and y {then}")
+        if not len(found.y):
+            raise ValueError(f"{who}: validation has no rows")
+        return data, Validation(found, np.arange(len(found.y)))
+    fraction = check.number(f"{who}: validation", validation, 0)
+    if not isinstance(data, InMemory):
+        raise ValueError(
+            f"{who}: validation must be (X, y) for chunks and files, got {validation}"
+        )
+    n = len(data.block.y)
+    size = round(fraction * n)
+    if not (0 < fraction < 1 and 0 < size < n):
+        raise ValueError(
+            f"{who}: validation must be a fraction that leaves rows on both sides, got "
+            f"{validation} of {n} rows"
+        )
+    # Not the orders of epochs: those are numbered from 0.
+    mixed = _lls.shuffled(seed, 2**64 - 1, n, 0, False)
+    kept = np.sort(mixed[size:])
+    return InMemory(data.block, kept), Validation(data.block, np.sort(mixed[:size]))
