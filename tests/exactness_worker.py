@@ -17,6 +17,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_array
 
 import gradstep as gs
 from gradstep import _core, lls
@@ -97,9 +98,41 @@ def fit_digest(dtype: type) -> str:
     return sha.hexdigest()
 
 
+def long_fit_digest(dtype: type) -> str:
+    """Hash fits by batches that threads share, scaled, weighted and penalised; of
+    sparse rows, by a rule that leaves alone what they do not touch; and by default."""
+    X = floats(8, 1301 * 97, dtype).reshape(1301, 97)
+    y = floats(9, 1301 * 2, dtype).reshape(1301, 2)
+    weight = np.abs(floats(10, 1301, np.float64))
+    sparse = np.where(words(11, X.size).reshape(X.shape) % 5 == 0, X, 0)
+    problem = {"sample_weight": weight, "intercept": True}
+    adam = functools.partial(gs.Adam, lr=0.01)
+    adagrad = functools.partial(gs.Adagrad, lr=0.1)
+    long = {"epochs": 3, "batch_size": 700, "standardize": True, "ridge": 0.5}
+    found = [
+        lls.fit(X, y, optimizer=adam, average=True, **problem, **long),
+        lls.fit(csr_array(sparse), y, optimizer=adagrad, epochs=2, **problem),
+        lls.fit(X, y, epochs=5, tol=0, callback=lambda at: at.epoch == 3, **problem),
+    ]
+    sha = hashlib.sha256()
+    for done in found:
+        sha.update(np.ascontiguousarray(done.coef).tobytes())
+        sha.update(done.intercept.tobytes())
+    rates = lls.max_stable_lr(X), lls.max_stable_lr(csr_array(sparse), batch_size=9)
+    sha.update(np.array(rates).tobytes())
+    return sha.hexdigest()
+
+
+FITS = {"lls": fit_digest, "lls-long": long_fit_digest}
+
+
 def digests(sizes: list[int]) -> dict[str, str]:
     """Hash what every kernel and the least-squares trainer make."""
-    fits = {f"lls-{name}": fit_digest(dtype) for name, dtype in NUMPY.items()}
+    fits = {
+        f"{kind}-{name}": made(dtype)
+        for kind, made in FITS.items()
+        for name, dtype in NUMPY.items()
+    }
     return {label(k): digest(k, sizes) for k in kernels()} | fits
 
 

@@ -78,7 +78,7 @@ def test_what_is_the_same_looks_the_same(given: Any) -> None:
 def test_the_tutorial_is_drawn_with_its_names() -> None:
     features, target = wdbc()
     names = ["mean radius / px", "mean area / px²", "mean perimeter / px"]
-    w = lls.solve(features, target)
+    w = lls.solve(features, target).coef
     drawn = plot.lls3d(features, target, getattr(w, "coef", w), names=names)
     ax = drawn.scatter.axes
     assert [ax.get_xlabel(), ax.get_ylabel(), ax.get_zlabel()] == names

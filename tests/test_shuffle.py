@@ -121,7 +121,7 @@ def test_blocks_converge_on_rows_in_the_order_of_their_targets() -> None:
     y = X @ np.arange(10.0) + rng.standard_normal(n)
     order = np.argsort(y)
     X, y = X[order], y[order]
-    exact = lls.solve(X, y)
+    exact = lls.solve(X, y).coef
     sgd = functools.partial(gs.SGD, lr=0.01)
     error = {}
     for shuffle in ("rows", "blocks", None):

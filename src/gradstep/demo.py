@@ -25,7 +25,7 @@ def standardised(a: Array) -> Array:
 def fit() -> None:
     """Fit the perimeter of cell nuclei by their radius and area, epoch by epoch."""
     X, y = (standardised(a) for a in wdbc())
-    exact = lls.solve(X, y)
+    exact = lls.solve(X, y).coef
     print(f"mean perimeter ~ mean radius, mean area; {len(X)} rows, batches of 10\n")
     print("epoch   w[radius]    w[area]     |Xw - y|^2")
 

@@ -79,15 +79,23 @@ def plain(a: Array, dtype: Any) -> Array:
 
 
 def weights(name: str, value: npt.ArrayLike, n: int) -> Array:
-    """Return one weight for each row: finite, none negative, not all zero."""
-    a = finite(name, real_array(name, value))
-    if a.shape != (n,):
-        raise ValueError(f"{name} must have shape ({n},), got {a.shape}")
-    if (a < 0).any():
-        raise ValueError(f"{name} must be >= 0, got {a.min()}")
-    if n and not a.any():
-        raise ValueError(f"{name} must not all be zero; leave it out for equal weights")
-    return plain(a, np.float64)
+    """Return one weight for each row as float64: finite, none negative."""
+    given = real_array(name, value)
+    if given.shape != (n,):
+        raise ValueError(
+            f"{name} must have shape ({n},), one weight for each row of X, got "
+            f"{given.shape}"
+        )
+    with np.errstate(over="ignore"):
+        s = plain(given, np.float64)
+    bad = ~(np.isfinite(s) & (s >= 0))
+    if bad.any():
+        row = int(bad.argmax())
+        raise ValueError(
+            f"{name} must be finite and at least 0, got {s[row]} for row {row}; leave "
+            "rows out by a weight of 0"
+        )
+    return s
 
 
 def row_numbers(name: str, rows: npt.ArrayLike, n: int, fit: Any) -> Array:

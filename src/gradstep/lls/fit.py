@@ -242,7 +242,13 @@ def _data(X: Any, y: Any, sample_weight: Any) -> Data:
     if isinstance(X, Source):
         data: Data = OnDisk(X)
     elif y is not None:
-        return InMemory(block("fit", X, y, sample_weight))
+        found = block("fit", X, y, sample_weight)
+        if found.weight is not None and len(found.y) and not found.weight.any():
+            raise ValueError(
+                "fit: sample_weight must not be zero for all rows; leave it out to "
+                "weigh them alike"
+            )
+        return InMemory(found)
     elif hasattr(X, "__iter__") and not hasattr(X, "__array__"):
         data = Chunks(X)
     else:

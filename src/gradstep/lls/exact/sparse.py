@@ -1,0 +1,74 @@
+"""Sparse X: checked, its columns' means and norms, and rows made dense by blocks."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+from gradstep.lls.arguments import finite
+from gradstep.lls.exact.direct import scales
+from gradstep.lls.exact.tall import BYTES
+from gradstep.structure import Array
+
+
+def is_sparse(X: object) -> bool:
+    """Whether X is a sparse array or matrix of SciPy."""
+    return bool(scipy.sparse.issparse(X))
+
+
+def checked_sparse(X: Any) -> Any:
+    """Return a copy in CSR as float64, without duplicates, after a look at indices."""
+    if X.dtype.kind not in "fiub":
+        raise TypeError(f"solve: X must hold real numbers, got {X.dtype}")
+    if X.ndim != 2:
+        raise ValueError(f"solve: X must have shape (N, L), got {X.shape}")
+    try:
+        if hasattr(X, "check_format"):  # which may write: hence a view
+            parts = (X.data, X.indices, X.indptr)
+            X = type(X)(parts, shape=X.shape, copy=False)
+            X.check_format(full_check=True)
+        elif X.format == "coo":  # whose constructor checks
+            X = type(X)((X.data, (X.row, X.col)), shape=X.shape, copy=False)
+        rows = scipy.sparse.csr_array(X, dtype=np.float64, copy=True)
+        rows.check_format(full_check=True)
+    except (ValueError, IndexError) as error:
+        raise ValueError(f"solve: X is no valid sparse array: {error}") from None
+    rows.sum_duplicates()
+    finite("solve: X", rows.data)
+    return rows
+
+
+def columns_of(X: Any, weight: Array, centred: bool) -> tuple[Array, Array]:
+    """Return means of columns, or zeros, and norms of root (X - mean)."""
+    n, L = X.shape
+    at, s, total = X.indices, np.repeat(weight, np.diff(X.indptr)), weight.sum()
+    largest = np.zeros(L)
+    np.maximum.at(largest, at, np.abs(X.data))
+    unit = scales(largest)  # so that squares neither overflow nor vanish
+    x, root = X.data / unit[at], np.sqrt(s)
+    raw = _sums(at, np.square(root * x), L)
+    if not centred:
+        return np.zeros(L), unit * np.sqrt(raw)
+    mean = _sums(at, s * x, L) / total
+    # No difference of large sums: what is not stored is 0, and mean^2 away.
+    squares = np.square(mean) * np.maximum(total - _sums(at, s, L), 0.0)
+    squares += _sums(at, np.square(root * (x - mean[at])), L)
+    # What is constant but for the rounding of its mean.
+    noise = np.finfo(np.float64).eps * max(n, 10)
+    squares[squares <= noise**2 * raw] = 0.0
+    return unit * mean, unit * np.sqrt(squares)
+
+
+def _sums(at: Array, values: Array, columns: int) -> Array:
+    # Of no values bincount makes integers.
+    return np.bincount(at, values, columns).astype(np.float64)
+
+
+def dense_blocks(X: Any) -> Iterator[tuple[slice, Array]]:
+    """Return consecutive rows as arrays, and which they are."""
+    n, L = X.shape
+    size = max(1, BYTES // (8 * max(L, 1)))
+    for first in range(0, max(n, 1), size):
+        rows = slice(first, min(first + size, n))
+        yield rows, X[rows].toarray()
