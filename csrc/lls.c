@@ -6,11 +6,14 @@
 #include "scalar.h"
 
 enum {
-    NARROW = 4,   /* columns up to which the sums of a batch stay in registers */
+    NARROW = 15,  /* columns up to which the sums of a batch stay in registers */
     TOGETHER = 4, /* rows that meet the sums together, each of which is loaded once */
-    AHEAD = 8,    /* rows that are fetched before their turn */
-    FAR = 2,      /* the locality of __builtin_prefetch that means L2 */
     IN_L1 = 8192, /* bytes of a row, of which that many stay in L1 together */
+    FAR = 12,     /* rows that are fetched before their turn: into L2, ... */
+    NEAR = 4,     /* ... and into L1 */
+    FAR_NARROW = 32,
+    TO_L2 = 2, /* localities of __builtin_prefetch */
+    TO_L1 = 3,
 };
 
 #define JOIN_(word, dtype, isa) word##_##dtype##_##isa

@@ -38,13 +38,21 @@ typedef struct gs_lls_model {
     double *total; /* K L and K: coefficients of all updates since, or NULL */
 } gs_lls_model;
 
-/* The columns that a batch has touched, where an update leaves the others alone. */
+/* The columns that a batch has touched, where an update leaves the others alone. Sums
+ * are theirs then: that of column[i] stands in the place of column i. */
 typedef struct gs_lls_touched {
-    unsigned char *mark; /* L; NULL if all columns are updated */
-    size_t *column;
+    uint32_t *place; /* L; i + 1 of each, 0 of the others. NULL if all are updated */
+    int64_t *column;
     size_t count;
     void *packed[8]; /* room for w, g and the states of the touched columns */
 } gs_lls_touched;
+
+/* Their numbers: `column` of the above, or of the only row of a batch. */
+typedef struct gs_lls_columns {
+    int form; /* of which the indices are */
+    const void *column;
+    size_t count;
+} gs_lls_columns;
 
 /* Sums of rows: K L of the gradient without its factors, K of weighted residuals, one
  * of weighted squares. */
@@ -63,6 +71,12 @@ typedef void gs_lls_rows_fn(const gs_lls_data *d, const gs_lls_model *m,
 typedef void gs_lls_moments_fn(const gs_lls_data *d, size_t L, size_t n,
                                const double *shift, double *sums);
 
+/* A batch of one sparse row, the first of `rows`: packed w and g, and gb. False, and nothing done,
+ * if its columns do not ascend, as one that stood twice had to be added up. */
+typedef bool gs_lls_alone_fn(const gs_lls_data *d, const gs_lls_model *m,
+                             gs_lls_touched *t, const int64_t *rows, size_t follow,
+                             gs_lls_columns *columns, double *squares);
+
 /* How X is stored. */
 enum { GS_DENSE, GS_CSR32, GS_CSR64, GS_FORMS };
 
@@ -76,11 +90,12 @@ typedef struct gs_lls_ops {
      * `touched`, packed g and w instead of g. */
     void (*finish)(const gs_lls_model *m, gs_lls_touched *touched, size_t n,
                    double *sums);
-    /* The touched columns of an array like w to or from a packed one. */
-    void (*pack)(const gs_lls_model *m, const gs_lls_touched *t, const void *array,
-                 void *packed);
-    void (*unpack)(const gs_lls_model *m, const gs_lls_touched *t, const void *packed,
-                   void *array);
+    /* Columns of an array like w to or from a packed one. */
+    void (*pack[GS_FORMS])(const gs_lls_model *m, gs_lls_columns c, const void *array,
+                           void *packed);
+    void (*unpack[GS_FORMS])(const gs_lls_model *m, gs_lls_columns c,
+                             const void *packed, void *array);
+    gs_lls_alone_fn *alone[GS_FORMS];
     void (*accumulate)(const gs_lls_model *m); /* adds w and b to `total` */
     bool (*finite)(const gs_lls_model *m);     /* are all of w and b? */
 } gs_lls_ops;

@@ -15,14 +15,28 @@ RULE_FN double CSR(dot)(const T *restrict x, const INDEX *restrict column,
     return n < GS_LANES ? rest : gs_tree(lane) + rest;
 }
 
-RULE_FN void CSR(touch)(gs_lls_touched *t, const INDEX *column, size_t n)
+RULE_FN void CSR(add)(double *restrict g, double pull, const T *restrict x,
+                      const INDEX *restrict column, size_t n)
+{
+    for (size_t p = 0; p < n; p++)
+        g[column[p]] += pull * (double)x[p];
+}
+
+/* The same where sums are those of touched columns only, in the order of their first
+ * touch. Without a branch: which columns are new is not to be foreseen. */
+RULE_FN void CSR(add_touched)(gs_lls_touched *t, double *restrict g, double pull,
+                              const T *restrict x, const INDEX *restrict column,
+                              size_t n)
 {
     size_t count = t->count;
     for (size_t p = 0; p < n; p++) {
         const size_t j = (size_t)column[p];
-        t->column[count] = j; /* room for one more than L */
-        count += !t->mark[j];
-        t->mark[j] = 1;
+        const uint32_t known = t->place[j], fresh = -(uint32_t)(known == 0);
+        t->column[count] = (int64_t)j; /* room for one more than L */
+        count += fresh & 1;
+        const uint32_t place = known | (fresh & (uint32_t)count);
+        t->place[j] = place;
+        g[place - 1] += pull * (double)x[p];
     }
     t->count = count;
 }
@@ -33,11 +47,11 @@ RULE_FN void CSR(fetch)(const gs_lls_data *d, size_t i)
     const char *x = (const char *)((const T *)d->X + start[i]);
     const char *x_end = (const char *)((const T *)d->X + start[i + 1]);
     for (; x < x_end; x += GS_LINE)
-        __builtin_prefetch(x, 0, FAR);
+        __builtin_prefetch(x, 0, TO_L2);
     const char *c = (const char *)((const INDEX *)d->column + start[i]);
     const char *c_end = (const char *)((const INDEX *)d->column + start[i + 1]);
     for (; c < c_end; c += GS_LINE)
-        __builtin_prefetch(c, 0, FAR);
+        __builtin_prefetch(c, 0, TO_L2);
 }
 
 static void CSR(rows)(const gs_lls_data *d, const gs_lls_model *m,
@@ -45,23 +59,82 @@ static void CSR(rows)(const gs_lls_data *d, const gs_lls_model *m,
                       size_t follow, double *sums)
 {
     const INDEX *start = d->start;
+    double *pulls = sums + m->K * m->L, squares = pulls[m->K];
     for (size_t i = 0; i < n; i++) {
         const size_t row = (size_t)rows[i];
         const size_t from = (size_t)start[row], count = (size_t)start[row + 1] - from;
         const T *x = (const T *)d->X + from;
         const INDEX *column = (const INDEX *)d->column + from;
-        if (i + AHEAD < follow)
-            CSR(fetch)(d, (size_t)rows[i + AHEAD]);
+        if (i + FAR < follow)
+            CSR(fetch)(d, (size_t)rows[i + FAR]);
         for (size_t k = 0; k < m->K; k++) {
             const double dot = CSR(dot)(x, column, (const T *)m->u + k * m->L, count);
-            const double pull = NAME(residual)(d, m, row, k, dot, sums);
-            double *g = sums + k * m->L;
-            for (size_t p = 0; p < count; p++)
-                g[column[p]] += pull * (double)x[p];
+            const double pull = NAME(residual)(d, m, row, k, dot, pulls + k, &squares);
+            if (touched->place)
+                CSR(add_touched)(touched, sums + k * m->L, pull, x, column, count);
+            else
+                CSR(add)(sums + k * m->L, pull, x, column, count);
         }
-        if (touched->mark)
-            CSR(touch)(touched, column, count);
     }
+    pulls[m->K] = squares;
+}
+
+static void CSR(pack)(const gs_lls_model *m, gs_lls_columns c, const void *array,
+                      void *packed)
+{
+    const INDEX *column = c.column;
+    T *restrict to = packed;
+    for (size_t k = 0; k < m->K; k++)
+        for (size_t i = 0; i < c.count; i++)
+            *to++ = ((const T *)array)[k * m->L + (size_t)column[i]];
+}
+
+static void CSR(unpack)(const gs_lls_model *m, gs_lls_columns c, const void *packed,
+                        void *array)
+{
+    const INDEX *column = c.column;
+    const T *restrict from = packed;
+    for (size_t k = 0; k < m->K; k++)
+        for (size_t i = 0; i < c.count; i++)
+            ((T *)array)[k * m->L + (size_t)column[i]] = *from++;
+}
+
+RULE_FN bool CSR(ascend)(const INDEX *column, size_t n)
+{
+    bool all = true;
+    for (size_t i = 1; i < n; i++)
+        all &= column[i - 1] < column[i];
+    return all;
+}
+
+static bool CSR(alone)(const gs_lls_data *d, const gs_lls_model *m, gs_lls_touched *t,
+                       const int64_t *rows, size_t follow, gs_lls_columns *columns,
+                       double *squares)
+{
+    const INDEX *start = d->start;
+    const size_t row = (size_t)*rows;
+    const size_t from = (size_t)start[row], n = (size_t)start[row + 1] - from;
+    if (FAR < follow)
+        CSR(fetch)(d, (size_t)rows[FAR]);
+    const INDEX *column = (const INDEX *)d->column + from;
+    const T *x = (const T *)d->X + from;
+    if (!CSR(ascend)(column, n))
+        return false;
+    *columns = (gs_lls_columns){d->form, column, n};
+    CSR(pack)(m, *columns, m->w, t->packed[0]);
+    for (size_t k = 0; k < m->K; k++) {
+        const T *w = (const T *)t->packed[0] + k * n;
+        T *g = (T *)t->packed[1] + k * n;
+        double pulls = 0;
+        const double dot =
+            n < GS_LANES ? NAME(dot_narrow)(x, w, n) : NAME(dot)(x, w, n);
+        const double pull = NAME(residual)(d, m, row, k, dot, &pulls, squares);
+        for (size_t p = 0; p < n; p++)
+            g[p] = (T)(2 * (pull * (double)x[p]));
+        if (m->gb)
+            ((T *)m->gb)[k] = (T)(2 * pull);
+    }
+    return true;
 }
 
 /* What stands in no row is 0, so there is no shift. */

@@ -51,9 +51,8 @@ static void NAME(finish_touched)(const gs_lls_model *m, gs_lls_touched *t, doubl
     T *g = t->packed[1];
     for (size_t k = 0; k < m->K; k++)
         for (size_t i = 0; i < t->count; i++) {
-            double *sum = sums + k * m->L + t->column[i];
-            *g++ = (T)(scale * *sum);
-            *sum = 0;
+            *g++ = (T)(scale * sums[k * m->L + i]);
+            sums[k * m->L + i] = 0;
         }
 }
 
@@ -62,7 +61,7 @@ static void NAME(finish)(const gs_lls_model *m, gs_lls_touched *t, size_t n,
 {
     const double scale = m->divide ? 2.0 / (double)n : 2.0;
     double *pulls = sums + m->K * m->L;
-    if (t->mark)
+    if (t->place)
         NAME(finish_touched)(m, t, scale, sums);
     else
         for (size_t k = 0; k < m->K; k++)
@@ -74,24 +73,6 @@ static void NAME(finish)(const gs_lls_model *m, gs_lls_touched *t, size_t n,
         pulls[k] = 0;
     }
     pulls[m->K] = 0;
-}
-
-static void NAME(pack)(const gs_lls_model *m, const gs_lls_touched *t,
-                       const void *array, void *packed)
-{
-    T *to = packed;
-    for (size_t k = 0; k < m->K; k++)
-        for (size_t i = 0; i < t->count; i++)
-            *to++ = ((const T *)array)[k * m->L + t->column[i]];
-}
-
-static void NAME(unpack)(const gs_lls_model *m, const gs_lls_touched *t,
-                         const void *packed, void *array)
-{
-    const T *from = packed;
-    for (size_t k = 0; k < m->K; k++)
-        for (size_t i = 0; i < t->count; i++)
-            ((T *)array)[k * m->L + t->column[i]] = *from++;
 }
 
 static void NAME(accumulate)(const gs_lls_model *m)

@@ -37,15 +37,15 @@ RULE_FN void NAME(add_rows)(double *restrict g, const double *pull, const T *con
     }
 }
 
-/* What row i weighs times its residual; adds to the sums that have no column. */
+/* What row i weighs times its residual, and the square; the caller adds them up. */
 RULE_FN double NAME(residual)(const gs_lls_data *d, const gs_lls_model *m, size_t i,
-                              size_t k, double dot, double *sums)
+                              size_t k, double dot, double *pulls, double *squares)
 {
     const double y = d->y ? (double)((const T *)d->y)[i * m->K + k] : 0;
     const double r = dot + m->c[k] - y;
     const double pull = d->weight ? d->weight[i] * r : r;
-    sums[m->K * m->L + k] += pull;
-    sums[m->K * m->L + m->K] += pull * r;
+    *pulls += pull;
+    *squares += pull * r;
     return pull;
 }
 
@@ -57,27 +57,42 @@ RULE_FN void NAME(together)(const gs_lls_data *d, const gs_lls_model *m,
     const T *x[TOGETHER];
     for (size_t r = 0; r < n; r++)
         x[r] = (const T *)d->X + (size_t)rows[r] * L;
+    double squares = sums[m->K * L + m->K];
     for (size_t k = 0; k < m->K; k++) {
-        double pull[TOGETHER];
+        double pull[TOGETHER], pulls = sums[m->K * L + k];
         const T *u = (const T *)m->u + k * L;
         for (size_t r = 0; r < n; r++) {
             const double dot =
                 L < GS_LANES ? NAME(dot_narrow)(x[r], u, L) : NAME(dot)(x[r], u, L);
-            pull[r] = NAME(residual)(d, m, (size_t)rows[r], k, dot, sums);
+            pull[r] = NAME(residual)(d, m, (size_t)rows[r], k, dot, &pulls, &squares);
         }
+        sums[m->K * L + k] = pulls;
         NAME(add_rows)(sums + k * L, pull, x, L, n);
     }
+    sums[m->K * L + m->K] = squares;
 }
 
-/* Row i is wanted soon. Rows in no order are no stream that the CPU would foresee. Into
- * L2: fetches into L1 wait for one another in its few buffers for misses. */
-RULE_FN void NAME(fetch)(const gs_lls_data *d, const gs_lls_model *m, size_t i)
+/* Row i is wanted soon. Rows in no order are no stream that the CPU would foresee. */
+RULE_FN void NAME(fetch)(const gs_lls_data *d, size_t L, size_t i, const int where)
 {
-    const char *x = (const char *)((const T *)d->X + i * m->L);
-    for (size_t at = 0; at < m->L * sizeof(T); at += GS_LINE)
-        __builtin_prefetch(x + at, 0, FAR);
-    if (d->y)
-        __builtin_prefetch((const T *)d->y + i * m->K, 0, FAR);
+    const char *x = (const char *)((const T *)d->X + i * L);
+    for (size_t at = 0; at < L * sizeof(T); at += GS_LINE)
+        __builtin_prefetch(x + at, 0, where);
+}
+
+/* Long before its turn into L2, as fetches into L1 wait for one another in its few
+ * buffers for misses; and from there into L1. */
+RULE_FN void NAME(fetch_ahead)(const gs_lls_data *d, const gs_lls_model *m,
+                               const int64_t *rows, size_t i, size_t follow)
+{
+    if (i + FAR < follow) {
+        const size_t far = (size_t)rows[i + FAR];
+        NAME(fetch)(d, m->L, far, TO_L2);
+        if (d->y)
+            __builtin_prefetch((const T *)d->y + far * m->K, 0, TO_L2);
+    }
+    if (i + FAR < follow)
+        NAME(fetch)(d, m->L, (size_t)rows[i + NEAR], TO_L1);
 }
 
 static void NAME(wide)(const gs_lls_data *d, const gs_lls_model *m, const int64_t *rows,
@@ -86,8 +101,8 @@ static void NAME(wide)(const gs_lls_data *d, const gs_lls_model *m, const int64_
     size_t i = 0;
     if (m->L * sizeof(T) <= IN_L1)
         for (; i + TOGETHER <= n; i += TOGETHER) {
-            for (size_t r = i + AHEAD; r < i + AHEAD + TOGETHER && r < follow; r++)
-                NAME(fetch)(d, m, (size_t)rows[r]);
+            for (size_t r = i; r < i + TOGETHER; r++)
+                NAME(fetch_ahead)(d, m, rows, r, follow);
             NAME(together)(d, m, rows + i, sums, TOGETHER);
         }
     for (; i < n; i++)
@@ -96,23 +111,30 @@ static void NAME(wide)(const gs_lls_data *d, const gs_lls_model *m, const int64_
 
 /* The rows where L is a constant: sums stay in registers. */
 RULE_FN void NAME(narrow)(const gs_lls_data *d, const gs_lls_model *m,
-                          const int64_t *rows, size_t n, double *sums, const size_t L)
+                          const int64_t *rows, size_t n, size_t follow, double *sums,
+                          const size_t L)
 {
+    double squares = sums[m->K * L + m->K];
     for (size_t k = 0; k < m->K; k++) {
-        double sum[NARROW];
+        double sum[NARROW], pulls = sums[m->K * L + k];
         const T *u = (const T *)m->u + k * L;
         for (size_t j = 0; j < L; j++)
             sum[j] = sums[k * L + j];
         for (size_t i = 0; i < n; i++) {
             const T *x = (const T *)d->X + (size_t)rows[i] * L;
-            const double pull = NAME(residual)(d, m, (size_t)rows[i], k,
-                                               NAME(dot_narrow)(x, u, L), sums);
+            if (i + FAR_NARROW < follow)
+                NAME(fetch)(d, L, (size_t)rows[i + FAR_NARROW], TO_L1);
+            const double dot = NAME(dot_narrow)(x, u, L);
+            const double pull =
+                NAME(residual)(d, m, (size_t)rows[i], k, dot, &pulls, &squares);
             for (size_t j = 0; j < L; j++)
                 sum[j] += pull * (double)x[j];
         }
         for (size_t j = 0; j < L; j++)
             sums[k * L + j] = sum[j];
+        sums[m->K * L + k] = pulls;
     }
+    sums[m->K * L + m->K] = squares;
 }
 
 /* Each row is read once, and K times from L1. */
@@ -122,20 +144,19 @@ static void NAME(dense)(const gs_lls_data *d, const gs_lls_model *m,
 {
     (void)touched;
     switch (m->L) {
-    case 1:
-        NAME(narrow)(d, m, rows, n, sums, 1);
+#define CASE(l)                                                                        \
+    case l:                                                                            \
+        NAME(narrow)(d, m, rows, n, follow, sums, l);                                  \
         return;
-    case 2:
-        NAME(narrow)(d, m, rows, n, sums, 2);
-        return;
-    case 3:
-        NAME(narrow)(d, m, rows, n, sums, 3);
-        return;
-    case 4:
-        NAME(narrow)(d, m, rows, n, sums, 4);
-        return;
-    default:
-        NAME(wide)(d, m, rows, n, follow, sums);
+        CASE(1)
+        CASE(2)
+        CASE(3)
+        CASE(4)
+        CASE(5)
+        CASE(6)
+        CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12) CASE(13) CASE(14) CASE(15)
+#undef CASE
+            default : NAME(wide)(d, m, rows, n, follow, sums);
     }
 }
 

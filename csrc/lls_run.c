@@ -45,16 +45,23 @@ static size_t add_wave(gs_lls *p, const int64_t *rows, size_t n, size_t follow)
     return pieces * GS_PIECE;
 }
 
-/* Whether pieces are worth a thread each. Rows that mark columns share the marks. */
+/* Whether pieces are worth a thread each. */
 static bool in_waves(const gs_lls *p, size_t n)
 {
-    return n >= 2 * GS_PIECE && p->pieces > 1 && p->data.form == GS_DENSE &&
+    return n >= 2 * GS_PIECE && p->pieces > 1 &&
            GS_PIECE * p->model.L * p->model.K >= PARALLEL_FROM && gs_threads() > 1;
 }
 
-/* Rows of one batch. A batch of one piece is never folded: its sums are the piece's. */
+/* Rows of one batch. A batch of one piece is never folded: its sums are the piece's.
+ * Sparse rows are of one piece, as to fold costs as much as many rows. */
 static void add(gs_lls *p, const int64_t *rows, size_t n, size_t follow)
 {
+    if (p->data.form != GS_DENSE) {
+        p->ops->rows[p->data.form](&p->data, &p->model, &p->touched, rows, n, follow,
+                                   p->piece);
+        p->filled += n;
+        return;
+    }
     while (n) {
         const size_t within = p->filled % GS_PIECE;
         size_t added = GS_PIECE - within < n ? GS_PIECE - within : n;
@@ -72,30 +79,35 @@ static void add(gs_lls *p, const int64_t *rows, size_t n, size_t follow)
     }
 }
 
-/* An update by the rule's own loop over the touched columns, packed. */
-static void step_touched(gs_lls *p)
+/* A step by the rule's own loop over some columns, packed. */
+static void step_packed(gs_lls *p, gs_lls_columns c)
 {
     gs_segment *s = &p->plan->tensor[0].segment;
     const gs_segment whole = *s;
-    gs_lls_touched *t = &p->touched;
+    void *const *packed = p->touched.packed;
     size_t states = 0;
-    while (s->kernel->state[states])
-        states++;
-    p->ops->pack(&p->model, t, whole.p, t->packed[0]);
-    s->p = t->packed[0];
-    s->g = t->packed[1];
-    s->n = p->model.K * t->count;
-    for (size_t k = 0; k < states; k++) {
-        s->state[k] = t->packed[2 + k];
-        p->ops->pack(&p->model, t, whole.state[k], s->state[k]);
+    s->p = packed[0];
+    s->g = packed[1];
+    s->n = p->model.K * c.count;
+    for (; s->kernel->state[states]; states++) {
+        s->state[states] = packed[2 + states];
+        p->ops->pack[c.form](&p->model, c, whole.state[states], packed[2 + states]);
     }
     gs_plan_step(p->plan);
-    p->ops->unpack(&p->model, t, s->p, whole.p);
-    for (size_t k = 0; k < states; k++)
-        p->ops->unpack(&p->model, t, s->state[k], whole.state[k]);
     *s = whole;
+    p->ops->unpack[c.form](&p->model, c, packed[0], whole.p);
+    for (size_t k = 0; k < states; k++)
+        p->ops->unpack[c.form](&p->model, c, packed[2 + k], whole.state[k]);
+}
+
+static void step_touched(gs_lls *p)
+{
+    gs_lls_touched *t = &p->touched;
+    const gs_lls_columns c = {GS_CSR64, t->column, t->count};
+    p->ops->pack[c.form](&p->model, c, p->model.w, t->packed[0]);
+    step_packed(p, c);
     for (size_t i = 0; i < t->count; i++)
-        t->mark[t->column[i]] = 0;
+        t->place[t->column[i]] = 0;
     t->count = 0;
 }
 
@@ -105,19 +117,24 @@ static void meet(gs_lls *p)
         p->ops->meet(&p->model);
 }
 
+static void all_move(gs_lls *p)
+{
+    for (size_t i = 0; i < p->plan->tensors; i++)
+        p->plan->tensor[i].moving = true;
+}
+
 static void update(gs_lls *p)
 {
     double *sums = p->piece;
-    if (p->filled > GS_PIECE) {
+    if (p->filled > GS_PIECE && p->data.form == GS_DENSE) {
         fold(p, p->piece);
         sums = p->sums;
     }
     p->squares += sums[gs_lls_sums(&p->model) - 1];
     p->counted += (int64_t)p->filled;
     p->ops->finish(&p->model, &p->touched, p->filled, sums);
-    for (size_t i = 0; i < p->plan->tensors; i++)
-        p->plan->tensor[i].moving = true;
-    if (p->touched.mark)
+    all_move(p);
+    if (p->touched.place)
         step_touched(p);
     else
         gs_plan_step(p->plan);
@@ -130,11 +147,36 @@ static void update(gs_lls *p)
     meet(p);
 }
 
+/* An update by each row, without sums of its columns; returns how many were taken. */
+static size_t run_alone(gs_lls *p, const int64_t *rows, size_t count)
+{
+    gs_lls_columns c;
+    size_t i = 0;
+    for (; i < count; i++) {
+        if (!p->ops->alone[p->data.form](&p->data, &p->model, &p->touched, rows + i,
+                                         count - i, &c, &p->squares))
+            break;
+        all_move(p);
+        step_packed(p, c);
+        meet(p);
+    }
+    p->updates += (int64_t)i;
+    p->counted += (int64_t)i;
+    return i;
+}
+
 bool gs_lls_run(gs_lls *p, const int64_t *rows, size_t count)
 {
     const gs_fpenv before = gs_fpenv_enter();
     meet(p);
     while (count) {
+        if (p->batch == 1 && p->touched.place) {
+            const size_t taken = run_alone(p, rows, count);
+            rows += taken;
+            count -= taken;
+            if (!count)
+                break;
+        }
         const size_t room = p->batch - p->filled;
         const size_t n = room < count ? room : count;
         add(p, rows, n, count);

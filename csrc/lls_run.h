@@ -29,7 +29,7 @@ bool gs_lls_run(gs_lls *p, const int64_t *rows, size_t count);
 /* An update with what has been added so far, if anything has. */
 bool gs_lls_flush(gs_lls *p);
 
-/* Adds rows without any update; where no rows wait for one, and no columns are marked. */
+/* Adds rows without any update; where no rows wait for one, and columns have no places. */
 void gs_lls_evaluate(gs_lls *p, const int64_t *rows, size_t count);
 
 /* The gradient of the rows that were evaluated, to g and gb; returns their weighted

@@ -12,15 +12,19 @@
 
 #define READ(dense, csr)                                                               \
     {NAME(dense), CSR__(csr, int32_t, DTYPE, ISA), CSR__(csr, int64_t, DTYPE, ISA)}
+#define SPARSE(csr)                                                                    \
+    {NULL, CSR__(csr, int32_t, DTYPE, ISA), CSR__(csr, int64_t, DTYPE, ISA)}
 extern const gs_lls_ops NAME(gs_lls_ops);
 const gs_lls_ops NAME(gs_lls_ops) = {
     .rows = READ(dense, rows),
     .moments = READ(moments, moments),
     .meet = NAME(meet),
     .finish = NAME(finish),
-    .pack = NAME(pack),
-    .unpack = NAME(unpack),
+    .pack = SPARSE(pack),
+    .unpack = SPARSE(unpack),
+    .alone = SPARSE(alone),
     .accumulate = NAME(accumulate),
     .finite = NAME(finite),
 };
+#undef SPARSE
 #undef READ

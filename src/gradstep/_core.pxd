@@ -1,5 +1,5 @@
 # What another Cython module may cimport: engines whose steps run without the GIL.
-from libc.stdint cimport int64_t, uintptr_t
+from libc.stdint cimport int64_t, uint32_t, uintptr_t
 
 from gradstep.capi cimport gs_kernel, gs_plan
 
@@ -34,8 +34,8 @@ cdef extern from "lls_run.h" nogil:
         double *total
 
     ctypedef struct gs_lls_touched:
-        unsigned char *mark
-        size_t *column
+        uint32_t *place
+        int64_t *column
         size_t count
         void *packed[8]
 

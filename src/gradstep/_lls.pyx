@@ -3,8 +3,7 @@
 """Hands the arrays of a least-squares problem to the C loop of csrc/lls_run.h."""
 
 cimport numpy as cnp
-from libc.stdint cimport int64_t, uint64_t
-from libc.string cimport memset
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 import numpy as np
 
@@ -138,7 +137,8 @@ cdef class Loop:
     cdef tuple data
     cdef list room
     cdef object sums
-    cdef object mark
+    cdef cnp.ndarray place
+    cdef cnp.ndarray column
 
     def __init__(
         self, object engine, dict model, *, size_t batch, double ridge=0.0,
@@ -172,16 +172,15 @@ cdef class Loop:
         self.room = [np.zeros(self.p.pieces * size)]
         self.p.sums = <double *>data_of(self.sums)
         self.p.piece = <double *>data_of(self.room[0])
-        self.mark = None
+        self.place = self.column = None
 
     cdef int make_room(self) except -1:
         """For updates of the columns that are touched."""
         cdef cnp.ndarray w = self.model["w"]
         cdef size_t k
-        self.mark = np.zeros(self.p.model.L, np.uint8)
-        column = np.empty(self.p.model.L + 1, np.uintp)
-        self.p.touched.column = <size_t *>data_of(column)
-        self.room.append(column)
+        self.column = np.empty(self.p.model.L + 1, np.int64)
+        self.place = np.zeros(self.p.model.L, np.uint32)
+        self.p.touched.column = <int64_t *>data_of(self.column)
         for k in range(ARRAYS):
             packed = np.empty(w.size, w.dtype)
             self.p.touched.packed[k] = data_of(packed)
@@ -203,7 +202,7 @@ cdef class Loop:
             self.p.data.form = GS_CSR32 if narrow else GS_CSR64
             self.p.data.column = data_of(X[1])
             self.p.data.start = data_of(X[2])
-            if self.engine is not None and self.mark is None:
+            if self.place is None and self.engine is not None:
                 self.make_room()
 
     cdef bint rests(self) noexcept:
@@ -223,18 +222,30 @@ cdef class Loop:
 
     cdef int begin(self) except -1:
         """Under the engine's lock: take over its options."""
-        cdef bint marked = self.p.touched.mark != NULL
         self.engine.refresh()
         self.p.plan = &self.engine.plan
-        if self.mark is not None and self.rests() and (marked or self.p.filled == 0):
-            self.p.touched.mark = <unsigned char *>data_of(self.mark)
-        elif marked:  # all sums are there for an update of all columns
-            memset(self.p.touched.mark, 0, self.p.model.L)
-            self.p.touched.mark = NULL
-            self.p.touched.count = 0
+        cdef bint now = self.place is not None and self.rests()
+        cdef bint then = self.p.touched.place != NULL
+        if then and not now:
+            self.spread()
+            self.p.touched.place = NULL
+        elif now and self.p.filled == 0:
+            self.p.touched.place = <uint32_t *>data_of(self.place)
         self.engine.plan.tensor[0].segment.g = self.p.model.g
         if self.p.model.b != NULL:
             self.engine.plan.tensor[1].segment.g = self.p.model.gb
+        return 0
+
+    cdef int spread(self) except -1:
+        """From sums of touched columns to sums of all."""
+        cdef size_t count = self.p.touched.count, size = self.p.model.L * self.p.model.K
+        all_sums = self.room[0][:size].reshape(self.p.model.K, self.p.model.L)
+        touched = self.column[:count]
+        sums = all_sums[:, :count].copy()
+        all_sums.fill(0)
+        all_sums[:, touched] = sums
+        self.place[touched] = 0
+        self.p.touched.count = 0
         return 0
 
     cdef void end(self) noexcept:
@@ -275,8 +286,8 @@ cdef class Loop:
         self.p.filled = 0
         for sums in (self.sums, self.room[0]):
             sums.fill(0)
-        if self.p.touched.mark != NULL:
-            memset(self.p.touched.mark, 0, self.p.model.L)
+        if self.place is not None:
+            self.place.fill(0)
         self.p.touched.count = 0
 
     def evaluate(self, cnp.ndarray rows):

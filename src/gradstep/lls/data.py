@@ -31,6 +31,11 @@ class Block(NamedTuple):
         return self.X[0].dtype
 
     @property
+    def kind(self) -> str:
+        """Of its matrix."""
+        return "dense" if len(self.X) == 1 else "sparse"
+
+    @property
     def row_bytes(self) -> int:
         """How much of X is read for a row, on average."""
         stored: int = sum(a.nbytes for a in self.X[:2])
@@ -149,7 +154,7 @@ class Chunks:
         like = self._first
         for k, chunk in enumerate(self._chunks):
             found = self._block(k, chunk)
-            for name in ("features", "targets", "dtype"):
+            for name in ("features", "targets", "dtype", "kind"):
                 now, then = getattr(found, name), getattr(like, name)
                 if now != then:
                     raise ValueError(
