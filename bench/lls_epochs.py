@@ -2,8 +2,8 @@
 
 usage: python bench/lls_epochs.py [--rounds N] [--threads N]
 
-Rows: gradstep.lls.fit, one epoch by momentum SGD in batches of 256 (plain SGD in batches
-of `batch` for sparse rows), orders made within; SGDRegressor, one epoch, shuffled,
+Rows: gradstep.lls.fit, one epoch by momentum SGD in batches of 256, for sparse rows by
+plain SGD in batches of 1 and 256, orders made within; SGDRegressor, one epoch, shuffled,
 without penalty, at a constant rate; X.sum(); and np.take of 256 rows at a time, in the
 order of shuffle="rows", into a buffer that stays in cache: no more than reading them.
 
@@ -61,7 +61,7 @@ def dense(n: int, columns: int, dtype: type) -> dict[str, Callable[[], None]]:
     fit = functools.partial(epoch, X, y, 256, 0.9)
     return {
         "SGDRegressor": lambda: peer(X, y),
-        "X.sum()": lambda: X.sum(),
+        "X.sum()": X.sum,
         "reading rows": lambda: reading(X, rows),
         "in order": lambda: fit(None),
         "blocks": lambda: fit("blocks"),

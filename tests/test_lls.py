@@ -204,7 +204,8 @@ FIT: dict[str, tuple[Any, ...]] = {
     "lr 10": (
         {"optimizer": partial(gs.SGD, lr=10.0), "epochs": 500},
         lls.DivergenceError,
-        FAR + "lr is 10, and steps are stable up to about 0.0[0-9]+ .*lower lr",
+        FAR
+        + "lr is 10, and gradient descent is stable up to about 0.0[0-9]+ .*lower lr",
     ),
     "y nan": (
         {"y": np.full(20, NAN)},

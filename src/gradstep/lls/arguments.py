@@ -29,6 +29,17 @@ def number(name: str, value: Any, low: float) -> float:
     return float(value)
 
 
+def penalty(who: str, ridge: Any, n: int | None) -> float:
+    """Return the penalty for each of n rows."""
+    value = number(f"{who}: ridge", ridge, 0)
+    if value and n is None:
+        raise ValueError(
+            f"{who}: ridge needs the number of rows, which chunks do not tell; pass "
+            "arrays or a file"
+        )
+    return value / n if value and n else 0.0
+
+
 def flag(name: str, value: Any) -> bool:
     """Return a bool."""
     if not isinstance(value, (bool, np.bool_)):

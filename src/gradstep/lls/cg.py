@@ -1,6 +1,8 @@
 """The default: gradient descent along conjugate directions, on all rows."""
 
 import math
+import warnings
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -8,6 +10,7 @@ import numpy as np
 from gradstep import _lls
 from gradstep.lls.data import Data, Order
 from gradstep.lls.model import Model
+from gradstep.lls.result import ConvergenceWarning, Fit, Progress
 from gradstep.optimizers import SGD
 from gradstep.structure import Array
 
@@ -24,6 +27,7 @@ class Conjugate:
     """
 
     def __init__(self, data: Data, model: Model, ridge: float) -> None:
+        """Take the penalty for each row."""
         self.data, self.model = data, model
         self.optimizer = SGD(model.params, lr=1.0)
         self._along = Model(
@@ -44,7 +48,7 @@ class Conjugate:
             None,
             model.arrays(),
             batch=1 << 62,
-            ridge=ridge / (self.data.n or 1),
+            ridge=ridge,
             divide=True,
         )
 
@@ -91,6 +95,56 @@ class Conjugate:
         self.optimizer.param_groups[0]["lr"] = self.lr
         self.optimizer.step(self._along.params)
         return True
+
+
+def descend(
+    descent: Conjugate,
+    steps: Iterable[int],
+    tol: float | None,
+    callback: Callable[[Progress], object] | None,
+) -> Fit:
+    """Descend until the gradient is tol times what it was."""
+    model = descent.model
+    if tol is None:
+        tol = 1e-12 if model.coef.dtype == np.float64 else 1e-6
+    losses: list[float] = []
+    slope = first = descent.evaluate()
+    if not math.isfinite(slope):
+        raise ValueError("fit: X or y holds NaN or infinity; remove such rows")
+    reason = "tol" if first == 0 else "epochs"
+    for k in steps if first else ():
+        if not descent.step():
+            reason = "tol"  # rounding is all that is left of the gradient
+            break
+        slope = descent.evaluate()
+        losses.append(descent.loss)
+        coef, intercept = model.in_units(model.coef, model.offset)
+        where = Progress(k, k + 1, coef, intercept, descent.loss, descent.lr, None)
+        if callback is not None and callback(where):
+            reason = "callback"
+            break
+        if slope <= tol * first:
+            reason = "tol"
+            break
+    if reason == "epochs" and losses:
+        warnings.warn(
+            f"fit: after {len(losses)} steps the gradient is {slope / first:.2g} times "
+            f"what it was, not {tol:g}; pass more epochs, ridge, or use lls.solve",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+    coef, intercept = model.in_units(model.coef, model.offset)
+    return Fit(
+        coef=coef,
+        intercept=intercept,
+        n_updates=len(losses),
+        epochs=len(losses),
+        reason=reason,
+        loss=np.array(losses),
+        lr=np.array(descent.rates),
+        validation_loss=None,
+        optimizer=descent.optimizer,
+    )
 
 
 def slices(rows: Array, row_bytes: int) -> list[Array]:

@@ -1,23 +1,21 @@
 """`fit`: epochs of a trainer over data, and when to stop."""
 
-import math
-import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal, TypeAlias
 
-import numpy as np
 import numpy.typing as npt
 
 from gradstep.lls import arguments as check
-from gradstep.lls.cg import Conjugate
+from gradstep.lls.cg import Conjugate, descend
 from gradstep.lls.data import Chunks, Data, InMemory, block, checked_order
 from gradstep.lls.epochs import Epochs, Patience
 from gradstep.lls.files import Source
 from gradstep.lls.model import Model, measured
 from gradstep.lls.on_disk import OnDisk
-from gradstep.lls.result import ConvergenceWarning, Fit, Progress, bar
+from gradstep.lls.result import Fit, Progress, bar
 from gradstep.lls.trainer import Trainer
 from gradstep.lls.validation import held_out
+from gradstep.lr_scheduler import ReduceLROnPlateau
 from gradstep.optimizer import Optimizer
 
 __all__ = ["fit"]
@@ -192,10 +190,10 @@ def fit(
     visiting = checked_order(shuffle, seed, order)
     data, held = held_out("fit", _data(X, y, sample_weight), validation, visiting.seed)
     scaled = optimizer is None if standardize is None else standardize
-    scaling = None
     if check.flag("fit: standardize", scaled):
-        scaling = measured(data, centre=intercept)
+        _check_many_passes(data, "standardize=True")
     if optimizer is None:
+        _check_many_passes(data, "a fit without an optimizer")
         _refuse(
             batch_size=batch_size,
             scheduler=scheduler,
@@ -206,12 +204,12 @@ def fit(
         model = Model(
             *(data.features, data.targets, data.dtype),
             intercept=intercept,
-            scaling=scaling,
+            scaling=measured(data, centre=intercept) if scaled else None,
         )
         model.begin_at("fit", coef0, intercept0)
         most = _most(epochs, data, max(1000, 10 * data.features))
-        descent = Conjugate(data, model, check.number("fit: ridge", ridge, 0))
-        return _descend(descent, bar(most, progress), tol, callback)
+        descent = Conjugate(data, model, check.penalty("fit", ridge, data.n))
+        return descend(descent, bar(most, progress), tol, callback)
     trainer = Trainer(
         *(data.features, data.targets),
         optimizer=optimizer,
@@ -223,15 +221,16 @@ def fit(
         average=average,
         coef0=coef0,
         intercept0=intercept0,
-        _scaling=scaling,
+        _scaling=measured(data, centre=intercept) if scaled else None,
         _who="fit",
     )
+    check.one_of("fit: schedule_by", schedule_by, ("epoch", "update"))
+    by_update = schedule_by == "update"
     return Epochs(
         *(trainer, data, visiting),
         validation=held,
-        scheduler=_scheduler(scheduler, trainer.optimizer),
-        by_update=check.one_of("fit: schedule_by", schedule_by, ("epoch", "update"))
-        == "update",
+        scheduler=_scheduler(scheduler, trainer.optimizer, by_update=by_update),
+        by_update=by_update,
         patience=Patience(tol, patience),
         callback=callback,
         every=every,
@@ -239,9 +238,9 @@ def fit(
 
 
 def _data(X: Any, y: Any, sample_weight: Any) -> Data:
-    if isinstance(X, Source):
-        data: Data = OnDisk(X)
-    elif y is not None:
+    if y is not None:
+        if isinstance(X, Iterator) or hasattr(X, "read"):
+            raise TypeError("fit: y must be left out where X is a file or an iterator")
         found = block("fit", X, y, sample_weight)
         if found.weight is not None and len(found.y) and not found.weight.any():
             raise ValueError(
@@ -249,16 +248,16 @@ def _data(X: Any, y: Any, sample_weight: Any) -> Data:
                 "weigh them alike"
             )
         return InMemory(found)
-    elif hasattr(X, "__iter__") and not hasattr(X, "__array__"):
-        data = Chunks(X)
-    else:
-        raise TypeError(
-            "fit: y is missing; pass y, or for X a file or an iterable of (X, y) "
-            f"chunks, got {type(X).__name__}"
-        )
-    if y is not None or sample_weight is not None:
-        raise TypeError("fit: y and sample_weight are part of files and chunks already")
-    return data
+    if sample_weight is not None:
+        raise TypeError("fit: sample_weight needs y; files and chunks have their own")
+    if isinstance(X, Source):
+        return OnDisk(X)
+    if hasattr(X, "__iter__") and not hasattr(X, "__array__"):
+        return Chunks(X)
+    raise TypeError(
+        "fit: y is missing; pass y, or for X a file or an iterable of (X, y) "
+        f"chunks, got {type(X).__name__}"
+    )
 
 
 def _most(epochs: int | None, data: Data, default: int) -> int:
@@ -276,7 +275,15 @@ def _most(epochs: int | None, data: Data, default: int) -> int:
     return most
 
 
-def _scheduler(make: Any, optimizer: Optimizer) -> Any:
+def _check_many_passes(data: Data, what: str) -> None:
+    if isinstance(data, Chunks) and data.once:
+        raise ValueError(
+            f"fit: X is an iterator, which can be read once, and {what} goes through "
+            "it more often; pass a list, or an object whose __iter__ begins anew"
+        )
+
+
+def _scheduler(make: Any, optimizer: Optimizer, *, by_update: bool) -> Any:
     if make is None:
         return None
     check.is_callable(
@@ -290,6 +297,11 @@ def _scheduler(make: Any, optimizer: Optimizer) -> Any:
             "fit: scheduler must return one of gradstep.lr_scheduler, got "
             f"{type(found).__name__}"
         )
+    if by_update and isinstance(found, ReduceLROnPlateau):
+        raise ValueError(
+            "fit: schedule_by must be 'epoch' for ReduceLROnPlateau, which is shown "
+            "the loss of an epoch"
+        )
     return found
 
 
@@ -302,53 +314,3 @@ def _refuse(**given: Any) -> None:
                 "functools.partial(gradstep.SGD, lr=1e-3); without one, every step is "
                 "on all rows"
             )
-
-
-def _descend(
-    descent: Conjugate,
-    steps: Iterable[int],
-    tol: float | None,
-    callback: Callback | None,
-) -> Fit:
-    """Descend until the gradient is tol times what it was."""
-    model = descent.model
-    if tol is None:
-        tol = 1e-12 if model.coef.dtype == np.float64 else 1e-6
-    losses: list[float] = []
-    slope = first = descent.evaluate()
-    if not math.isfinite(slope):
-        raise ValueError("fit: X or y holds NaN or infinity; remove such rows")
-    reason = "tol" if first == 0 else "epochs"
-    for k in steps if first else ():
-        if not descent.step():
-            reason = "tol"  # rounding is all that is left of the gradient
-            break
-        slope = descent.evaluate()
-        losses.append(descent.loss)
-        coef, intercept = model.in_units(model.coef, model.offset)
-        where = Progress(k, k + 1, coef, intercept, descent.loss, descent.lr, None)
-        if callback is not None and callback(where):
-            reason = "callback"
-            break
-        if slope <= tol * first:
-            reason = "tol"
-            break
-    if reason == "epochs" and losses:
-        warnings.warn(
-            f"fit: after {len(losses)} steps the gradient is {slope / first:.2g} times "
-            f"what it was, not {tol:g}; pass more epochs, ridge, or use lls.solve",
-            ConvergenceWarning,
-            stacklevel=3,
-        )
-    coef, intercept = model.in_units(model.coef, model.offset)
-    return Fit(
-        coef=coef,
-        intercept=intercept,
-        n_updates=len(losses),
-        epochs=len(losses),
-        reason=reason,
-        loss=np.array(losses),
-        lr=np.array(descent.rates),
-        validation_loss=None,
-        optimizer=descent.optimizer,
-    )

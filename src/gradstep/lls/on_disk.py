@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from gradstep import _lls
+from gradstep.lls import arguments as check
 from gradstep.lls.data import CACHED, Block, Order, Visits
 from gradstep.lls.files import Rows, Source
 from gradstep.structure import Array
@@ -33,8 +34,11 @@ class OnDisk:
         return self._block(self._source.read([(0, size)], self._source.buffers(size)))
 
     def _block(self, rows: Rows) -> Block:
-        y = rows.y[:, np.newaxis] if rows.y.ndim == 1 else rows.y
-        return Block((rows.X,), y, rows.weight, self.features, self.targets)
+        y, weight = rows.y, rows.weight
+        if weight is not None:
+            weight = check.weights("fit: sample_weight of the file", weight, len(y))
+        y = y[:, np.newaxis] if y.ndim == 1 else y
+        return Block((rows.X,), y, weight, self.features, self.targets)
 
     def visits(self, epoch: int, order: Order) -> Visits:
         """Yield groups of rows; a group is valid until the next one is asked for."""

@@ -80,6 +80,9 @@ class DivergenceError(FloatingPointError):
         super().__init__(message)
         self.coef, self.intercept = coef, intercept
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (*self.args, self.coef, self.intercept)
+
 
 class ConvergenceWarning(UserWarning):
     """A fit by the default ended before it came as near as was asked."""

@@ -241,12 +241,7 @@ class Trainer:
 
     def penalise(self, n: int | None) -> None:
         """Spread the penalty over n rows."""
-        if self.ridge and n is None:
-            raise ValueError(
-                f"{self._who}: ridge needs the number of rows, which chunks do not "
-                "tell; pass arrays or a file"
-            )
-        self._loop.ridge = self.ridge / n if self.ridge and n else 0.0
+        self._loop.ridge = check.penalty(self._who, self.ridge, n)
 
     def begin_epoch(self) -> None:
         """Count rows and squares from here."""
@@ -329,8 +324,8 @@ class Trainer:
                 found, self.model, self.batch_size, mean=self.mean, seed=0
             )
             advice = (
-                f"lr is {self.lr:g}, and steps are stable up to about {most:.2g} "
-                "(lls.max_stable_lr); lower lr"
+                f"lr is {self.lr:g}, and gradient descent is stable up to about "
+                f"{most:.2g} (lls.max_stable_lr); lower lr"
             )
         else:
             advice = "X or y holds NaN or infinity; remove such rows"
