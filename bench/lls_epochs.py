@@ -3,7 +3,7 @@
 usage: python bench/lls_epochs.py [--rounds N] [--threads N]
 
 Rows: gradstep.lls.fit, one epoch by momentum SGD in batches of 256, for sparse rows by
-plain SGD in batches of 1 and 256, orders made within; SGDRegressor, one epoch, shuffled,
+plain SGD in batches of 1 and 256, orders made within; SGDRegressor, an epoch, shuffled,
 without penalty, at a constant rate; X.sum(); and np.take of 256 rows at a time, in the
 order of shuffle="rows", into a buffer that stays in cache: no more than reading them.
 

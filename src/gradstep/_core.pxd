@@ -96,6 +96,7 @@ cdef class Kernel:
     cdef readonly tuple copies
     cdef readonly size_t sums
     cdef readonly bint steps
+    cdef readonly bint rests
 
 
 cdef class Engine:
