@@ -66,14 +66,14 @@ typedef void gs_lls_rows_fn(const gs_lls_data *d, const gs_lls_model *m,
                             gs_lls_touched *touched, const int64_t *rows, size_t n,
                             size_t follow, double *sums);
 
-/* Adds weights, and for each column their products with x - shift and its square; in the
- * order of rows, so that they may come in any portions. Of sparse rows without shift. */
-typedef void gs_lls_moments_fn(const gs_lls_data *d, size_t L, size_t n,
-                               const double *shift, double *sums);
+/* Moves on `moments`: the sum of weights, L means and L sums of weighted squares about
+ * them, row by row, so that rows may come in any portions. Of sparse rows: about `about`,
+ * L sums of weighted values, of squares, and of the weights of what is stored. */
+typedef void gs_lls_moments_fn(const gs_lls_data *d, size_t L, const int64_t *rows,
+                               size_t n, const double *about, double *moments);
 
-/* A batch of one sparse row, the first of `rows`: packed w and g, and gb. False, and nothing done,
- * if its columns do not ascend, as one that stood twice had to be added up. */
-typedef bool gs_lls_alone_fn(const gs_lls_data *d, const gs_lls_model *m,
+/* A batch of one sparse row, the first of `rows`: packed w and g, and gb. */
+typedef void gs_lls_alone_fn(const gs_lls_data *d, const gs_lls_model *m,
                              gs_lls_touched *t, const int64_t *rows, size_t follow,
                              gs_lls_columns *columns, double *squares);
 

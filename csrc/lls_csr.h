@@ -1,5 +1,5 @@
 /* lls_csr.h: the sums of rows of a matrix in compressed sparse rows, for indices of type
- * INDEX; included by lls.c. Values of a row may stand in any order, and columns twice.
+ * INDEX; included by lls.c. No row has a column twice.
  * Its products are added as in lls_pass.h, value p of the row in the place of column p. */
 
 RULE_FN double CSR(dot)(const T *restrict x, const INDEX *restrict column,
@@ -99,15 +99,7 @@ static void CSR(unpack)(const gs_lls_model *m, gs_lls_columns c, const void *pac
             ((T *)array)[k * m->L + (size_t)column[i]] = *from++;
 }
 
-RULE_FN bool CSR(ascend)(const INDEX *column, size_t n)
-{
-    bool all = true;
-    for (size_t i = 1; i < n; i++)
-        all &= column[i - 1] < column[i];
-    return all;
-}
-
-static bool CSR(alone)(const gs_lls_data *d, const gs_lls_model *m, gs_lls_touched *t,
+static void CSR(alone)(const gs_lls_data *d, const gs_lls_model *m, gs_lls_touched *t,
                        const int64_t *rows, size_t follow, gs_lls_columns *columns,
                        double *squares)
 {
@@ -118,8 +110,6 @@ static bool CSR(alone)(const gs_lls_data *d, const gs_lls_model *m, gs_lls_touch
         CSR(fetch)(d, (size_t)rows[FAR]);
     const INDEX *column = (const INDEX *)d->column + from;
     const T *x = (const T *)d->X + from;
-    if (!CSR(ascend)(column, n))
-        return false;
     *columns = (gs_lls_columns){d->form, column, n};
     CSR(pack)(m, *columns, m->w, t->packed[0]);
     for (size_t k = 0; k < m->K; k++) {
@@ -134,23 +124,26 @@ static bool CSR(alone)(const gs_lls_data *d, const gs_lls_model *m, gs_lls_touch
         if (m->gb)
             ((T *)m->gb)[k] = (T)(2 * pull);
     }
-    return true;
 }
 
-/* What stands in no row is 0, so there is no shift. */
-static void CSR(moments)(const gs_lls_data *d, size_t L, size_t n, const double *shift,
-                         double *sums)
+static void CSR(moments)(const gs_lls_data *d, size_t L, const int64_t *rows, size_t n,
+                         const double *about, double *moments)
 {
-    (void)shift;
     const INDEX *start = d->start, *column = d->column;
     const T *x = d->X;
+    double *values = moments + 1, *squares = values + L, *stored = squares + L;
     for (size_t i = 0; i < n; i++) {
-        const double s = d->weight ? d->weight[i] : 1;
-        sums[0] += s;
-        for (size_t p = (size_t)start[i]; p < (size_t)start[i + 1]; p++) {
+        const double s = d->weight ? d->weight[rows[i]] : 1;
+        if (s == 0)
+            continue;
+        moments[0] += s;
+        const size_t end = (size_t)start[rows[i] + 1];
+        for (size_t p = (size_t)start[rows[i]]; p < end; p++) {
             const size_t j = (size_t)column[p];
-            sums[1 + j] += s * (double)x[p];
-            sums[1 + L + j] += s * (double)x[p] * (double)x[p];
+            const double apart = (double)x[p] - about[j];
+            values[j] += s * (double)x[p];
+            squares[j] += s * apart * apart;
+            stored[j] += s;
         }
     }
 }

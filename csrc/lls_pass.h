@@ -154,24 +154,30 @@ static void NAME(dense)(const gs_lls_data *d, const gs_lls_model *m,
         CASE(4)
         CASE(5)
         CASE(6)
-        CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12) CASE(13) CASE(14) CASE(15)
+        CASE(7)
+        CASE(8) CASE(9) CASE(10) CASE(11) CASE(12) CASE(13) CASE(14) CASE(15)
 #undef CASE
             default : NAME(wide)(d, m, rows, n, follow, sums);
     }
 }
 
-static void NAME(moments)(const gs_lls_data *d, size_t L, size_t n, const double *shift,
-                          double *sums)
+/* West, "Updating mean and variance estimates: an improved method", 1979. */
+static void NAME(moments)(const gs_lls_data *d, size_t L, const int64_t *rows, size_t n,
+                          const double *about, double *moments)
 {
-    double *restrict first = sums + 1, *restrict second = sums + 1 + L;
+    (void)about;
+    double *restrict mean = moments + 1, *restrict squares = moments + 1 + L;
     for (size_t i = 0; i < n; i++) {
-        const T *x = (const T *)d->X + i * L;
-        const double s = d->weight ? d->weight[i] : 1;
-        sums[0] += s;
+        const T *x = (const T *)d->X + (size_t)rows[i] * L;
+        const double s = d->weight ? d->weight[rows[i]] : 1;
+        if (s == 0)
+            continue;
+        moments[0] += s;
+        const double share = s / moments[0];
         for (size_t j = 0; j < L; j++) {
-            const double apart = (double)x[j] - shift[j];
-            first[j] += s * apart;
-            second[j] += s * apart * apart;
+            const double apart = (double)x[j] - mean[j];
+            mean[j] += share * apart;
+            squares[j] += s * apart * ((double)x[j] - mean[j]);
         }
     }
 }

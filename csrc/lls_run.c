@@ -147,36 +147,30 @@ static void update(gs_lls *p)
     meet(p);
 }
 
-/* An update by each row, without sums of its columns; returns how many were taken. */
-static size_t run_alone(gs_lls *p, const int64_t *rows, size_t count)
+/* An update by each row, without sums of its columns. */
+static void run_alone(gs_lls *p, const int64_t *rows, size_t count)
 {
     gs_lls_columns c;
-    size_t i = 0;
-    for (; i < count; i++) {
-        if (!p->ops->alone[p->data.form](&p->data, &p->model, &p->touched, rows + i,
-                                         count - i, &c, &p->squares))
-            break;
+    for (size_t i = 0; i < count; i++) {
+        p->ops->alone[p->data.form](&p->data, &p->model, &p->touched, rows + i,
+                                    count - i, &c, &p->squares);
         all_move(p);
         step_packed(p, c);
         meet(p);
     }
-    p->updates += (int64_t)i;
-    p->counted += (int64_t)i;
-    return i;
+    p->updates += (int64_t)count;
+    p->counted += (int64_t)count;
 }
 
 bool gs_lls_run(gs_lls *p, const int64_t *rows, size_t count)
 {
     const gs_fpenv before = gs_fpenv_enter();
     meet(p);
+    if (p->batch == 1 && p->touched.place) {
+        run_alone(p, rows, count);
+        count = 0;
+    }
     while (count) {
-        if (p->batch == 1 && p->touched.place) {
-            const size_t taken = run_alone(p, rows, count);
-            rows += taken;
-            count -= taken;
-            if (!count)
-                break;
-        }
         const size_t room = p->batch - p->filled;
         const size_t n = room < count ? room : count;
         add(p, rows, n, count);
@@ -219,9 +213,10 @@ double gs_lls_finish(gs_lls *p)
     return squares;
 }
 
-void gs_lls_moments(const gs_lls *p, size_t n, const double *shift, double *sums)
+void gs_lls_moments(const gs_lls *p, const int64_t *rows, size_t n, const double *about,
+                    double *moments)
 {
     const gs_fpenv before = gs_fpenv_enter();
-    p->ops->moments[p->data.form](&p->data, p->model.L, n, shift, sums);
+    p->ops->moments[p->data.form](&p->data, p->model.L, rows, n, about, moments);
     gs_fpenv_leave(before);
 }

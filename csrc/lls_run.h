@@ -18,8 +18,8 @@ typedef struct gs_lls {
     size_t pieces; /* at least 1 */
     int64_t updates;
     int64_t averaged; /* how many of them are in model.total */
-    int64_t counted;  /* rows of the updates since the caller took ... */
-    double squares;   /* ... these weighted squares of their residuals */
+    int64_t counted;  /* rows of the updates since the caller cleared it */
+    double squares;   /* the weighted squares of their residuals, likewise */
 } gs_lls;
 
 /* Adds rows to batches, with an update after every `batch` of them; the GIL is not
@@ -37,6 +37,7 @@ void gs_lls_evaluate(gs_lls *p, const int64_t *rows, size_t count);
 double gs_lls_finish(gs_lls *p);
 
 /* See gs_lls_moments_fn. */
-void gs_lls_moments(const gs_lls *p, size_t n, const double *shift, double *sums);
+void gs_lls_moments(const gs_lls *p, const int64_t *rows, size_t n, const double *about,
+                    double *moments);
 
 #endif

@@ -42,7 +42,10 @@ cdef extern from "lls_run.h" nogil:
     bint gs_lls_flush(gs_lls *p)
     void gs_lls_evaluate(gs_lls *p, const int64_t *rows, size_t count)
     double gs_lls_finish(gs_lls *p)
-    void gs_lls_moments(const gs_lls *p, size_t n, const double *shift, double *sums)
+    void gs_lls_moments(
+        const gs_lls *p, const int64_t *rows, size_t n, const double *about,
+        double *moments,
+    )
 
 cdef extern from "dispatch.h" nogil:
     const gs_kernel *gs_find(const gs_table *table, const char *rule, const char *dtype)
@@ -97,9 +100,9 @@ cdef double lls_finish(gs_lls *p) noexcept nogil:
 
 
 cdef void lls_moments(
-    const gs_lls *p, size_t n, const double *shift, double *sums
+    const gs_lls *p, const int64_t *rows, size_t n, const double *about, double *moments
 ) noexcept nogil:
-    gs_lls_moments(p, n, shift, sums)
+    gs_lls_moments(p, rows, n, about, moments)
 
 
 cdef tuple strings(const gs_text *p):

@@ -115,7 +115,7 @@ cdef size_t ARRAYS = 2 + GS_MAX_STATE  # that an update of some columns packs
 
 def rows_fit(cnp.ndarray rows, size_t n):
     """Whether all rows, C-ordered int64, are in [0, n)."""
-    return gs_lls_rows_fit(<int64_t *>cnp.PyArray_DATA(rows), rows.size, n)
+    return gs_lls_rows_fit(at(rows), rows.size, n)
 
 
 cdef void *data_of(a) noexcept:
@@ -258,7 +258,7 @@ cdef class Loop:
         """An update for every batch that these rows, int64, complete; what is left waits.
         Returns whether all coefficients are finite."""
         cdef size_t count = rows.size
-        cdef const int64_t *order = <int64_t *>cnp.PyArray_DATA(rows)
+        cdef const int64_t *order = at(rows)
         cdef bint finite
         self.engine.enter()
         try:
@@ -293,7 +293,7 @@ cdef class Loop:
     def evaluate(self, cnp.ndarray rows):
         """Add the sums of these rows, for `finish`."""
         cdef size_t count = rows.size
-        cdef const int64_t *order = <int64_t *>cnp.PyArray_DATA(rows)
+        cdef const int64_t *order = at(rows)
         with nogil:
             lls_evaluate(&self.p, order, count)
 
@@ -305,19 +305,33 @@ cdef class Loop:
             squares = lls_finish(&self.p)
         return squares
 
-    def moments(self, size_t n, cnp.ndarray shift, cnp.ndarray sums):
-        """Add those of the first n rows: csrc/lls.h. All float64: shift (L,), sums
-        (1 + 2 L,)."""
-        cdef const double *apart = <const double *>data_of(shift)
-        cdef double *found = <double *>data_of(sums)
+    def moments(self, cnp.ndarray rows, cnp.ndarray about, cnp.ndarray moments):
+        """Move them on by these rows: csrc/lls.h. All float64: about (L,), moments
+        (1 + 2 L,), for sparse rows (1 + 3 L,)."""
+        cdef size_t n = rows.size
+        cdef const int64_t *order = at(rows)
+        cdef const double *centre = <const double *>data_of(about)
+        cdef double *found = <double *>data_of(moments)
         with nogil:
-            lls_moments(&self.p, n, apart, found)
+            lls_moments(&self.p, order, n, centre, found)
 
-    def take_loss(self):
-        """Of the updates since it was last taken: rows, and their sum of s r^2."""
-        found = self.p.counted, self.p.squares
+    @property
+    def counted(self):
+        """Rows of the updates since `clear_loss`, and their sum of s r^2."""
+        return self.p.counted, self.p.squares
+
+    @property
+    def waiting(self):
+        """The sum of s r^2 of the rows that wait for their batch to be full."""
+        cdef double total = 0
+        if self.p.filled:
+            total = self.p.piece[gs_lls_sums(&self.p.model) - 1]
+            total += self.p.sums[gs_lls_sums(&self.p.model) - 1]
+        return total
+
+    def clear_loss(self):
+        """Begin to count anew."""
         self.p.counted, self.p.squares = 0, 0
-        return found
 
     @property
     def ridge(self):

@@ -89,6 +89,18 @@ def plain(a: Array, dtype: Any) -> Array:
     return np.require(a, dtype, ["C", "A"])
 
 
+def narrowed(name: str, a: Array, dtype: Any) -> Array:
+    """Return `plain`, and refuse numbers that the type cannot hold."""
+    with np.errstate(over="ignore"):
+        found = plain(a, dtype)
+    if found is not a and not np.array_equal(np.isfinite(found), np.isfinite(a)):
+        raise ValueError(
+            f"{name} holds a value beyond the range of {np.dtype(dtype)}, the type of "
+            "X; scale it, or pass X as float64"
+        )
+    return found
+
+
 def weights(name: str, value: npt.ArrayLike, n: int) -> Array:
     """Return one weight for each row as float64: finite, none negative."""
     given = real_array(name, value)

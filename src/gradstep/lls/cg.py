@@ -9,12 +9,13 @@ import numpy as np
 
 from gradstep import _lls
 from gradstep.lls.data import Data, Order
-from gradstep.lls.model import Model
+from gradstep.lls.model import Model, slices
 from gradstep.lls.result import ConvergenceWarning, Fit, Progress
 from gradstep.optimizers import SGD
 from gradstep.structure import Array
 
 _IN_ORDER = Order(None, 0, None)
+_TINY = 1e-290  # curvatures below have lost digits
 
 
 class Conjugate:
@@ -42,6 +43,7 @@ class Conjugate:
         self._before: list[Array] = []  # the last gradient
         self.loss = math.nan
         self.rates: list[float] = []
+        self.slope0 = math.nan
 
     def _loop(self, model: Model, ridge: float) -> Any:
         return _lls.Loop(
@@ -61,6 +63,12 @@ class Conjugate:
             n += len(rows)
         squares = loop.finish()
         return float(squares / n) if n else math.nan
+
+    def begin_at(self, coef0: Any, intercept0: Any) -> None:
+        """Begin at coefficients in the user's units; `slope0` is that at zero."""
+        self.slope0 = self.evaluate()
+        if coef0 is not None or intercept0 is not None:
+            self.model.begin_at("fit", coef0, intercept0)
 
     @property
     def lr(self) -> float:
@@ -89,7 +97,11 @@ class Conjugate:
         self._pass(self._bends, with_y=False)
         wide = [direction.astype(np.float64) for direction in d]
         bend, fall = _inner(wide, _slopes(self._along)), _inner(wide, g)
-        if not (bend > 0 and fall > 0 and math.isfinite(fall / bend)):
+        if not _TINY < bend < math.inf or not fall < math.inf:
+            raise FloatingPointError(
+                "fit: products of X or y leave the range of float64; scale them"
+            )
+        if not fall > 0:
             return False
         self.rates.append(fall / bend)
         self.optimizer.param_groups[0]["lr"] = self.lr
@@ -103,16 +115,21 @@ def descend(
     tol: float | None,
     callback: Callable[[Progress], object] | None,
 ) -> Fit:
-    """Descend until the gradient is tol times what it was."""
+    """Descend until the gradient is tol times that at zero."""
     model = descent.model
     if tol is None:
         tol = 1e-12 if model.coef.dtype == np.float64 else 1e-6
     losses: list[float] = []
-    slope = first = descent.evaluate()
+    slope = descent.evaluate()
     if not math.isfinite(slope):
-        raise ValueError("fit: X or y holds NaN or infinity; remove such rows")
-    reason = "tol" if first == 0 else "epochs"
-    for k in steps if first else ():
+        raise ValueError(
+            "fit: X or y holds NaN or infinity, or numbers whose squares are too large; "
+            "remove such rows, or scale them"
+        )
+    first = descent.slope0 or slope
+    near = slope <= tol * first
+    reason = "tol" if near else "epochs"
+    for k in () if near else steps:
         if not descent.step():
             reason = "tol"  # rounding is all that is left of the gradient
             break
@@ -129,7 +146,7 @@ def descend(
     if reason == "epochs" and losses:
         warnings.warn(
             f"fit: after {len(losses)} steps the gradient is {slope / first:.2g} times "
-            f"what it was, not {tol:g}; pass more epochs, ridge, or use lls.solve",
+            f"that at zero, not {tol:g}; pass more epochs, ridge, or use lls.solve",
             ConvergenceWarning,
             stacklevel=3,
         )
@@ -145,12 +162,6 @@ def descend(
         validation_loss=None,
         optimizer=descent.optimizer,
     )
-
-
-def slices(rows: Array, row_bytes: int) -> list[Array]:
-    """Cut rows into portions of some 10 ms of work, between which signals are seen."""
-    size = max(256, (1 << 24) // max(1, row_bytes))
-    return [rows[at : at + size] for at in range(0, len(rows), size)]
 
 
 def _slopes(model: Model) -> list[Array]:

@@ -6,10 +6,13 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse
 
 from gradstep import _core, _lls
 from gradstep.lls import arguments as check
 from gradstep.structure import Array
+
+_NONE = object()  # what no chunk is
 
 # Bytes of X from which shuffle="auto" goes by blocks.
 CACHED = 1 << 22
@@ -123,8 +126,8 @@ class Chunks:
         self._chunks = chunks
         self.once = iter(chunks) is chunks
         found = iter(chunks)
-        ahead = next(found, None)
-        if ahead is None:
+        ahead = next(found, _NONE)
+        if ahead is _NONE:
             raise ValueError("fit: X yields no chunk; pass (X, y) chunks")
         self._first = self._block(0, ahead)
         if self.once:
@@ -151,7 +154,7 @@ class Chunks:
                 "fit: chunks come in their own order; pass shuffle='auto' to shuffle "
                 "the rows of each, or None"
             )
-        like = self._first
+        like, k = self._first, -1
         for k, chunk in enumerate(self._chunks):
             found = self._block(k, chunk)
             for name in ("features", "targets", "dtype", "kind"):
@@ -166,6 +169,11 @@ class Chunks:
             else:  # epochs of fits without chunks are no multiples of 2^32
                 key = (epoch << 32) + k + 1
                 yield found, _lls.shuffled(order.seed, key, n, found.row_bytes, False)
+        if k < 0:
+            raise ValueError(
+                f"fit: X yields no chunk in epoch {epoch}, though it did before; pass a "
+                "list, or an object whose __iter__ begins anew"
+            )
 
 
 def block(who: str, X: Any, y: npt.ArrayLike, sample_weight: Any = None) -> Block:
@@ -186,7 +194,7 @@ def block(who: str, X: Any, y: npt.ArrayLike, sample_weight: Any = None) -> Bloc
     if sample_weight is not None:
         weight = check.weights(f"{who}: sample_weight", sample_weight, len(ya))
     targets = None if ya.ndim == 1 else ya.shape[1]
-    flat = check.plain(ya, parts[0].dtype)
+    flat = check.narrowed(f"{who}: y", ya, parts[0].dtype)
     table = flat[:, np.newaxis] if ya.ndim == 1 else flat
     return Block(parts, table, weight, shape[1], targets, (*parts, flat))
 
@@ -204,12 +212,16 @@ def _csr(name: str, X: Any) -> tuple[tuple[Array, ...], tuple[int, int]]:
     if X.ndim != 2:
         raise ValueError(f"{name} must have shape (N, L), got {X.shape}")
     try:
-        if X.format != "csr":
-            X.check_format() if hasattr(X, "check_format") else None
-        X = X.tocsr()
+        rows = X if X.format == "csr" else X.tocsr()
+        # Flags that were kept may be out of date, and checks prune: not the caller's.
+        parts = (rows.data, rows.indices, rows.indptr)
+        X = scipy.sparse.csr_array(parts, shape=rows.shape)
         X.check_format(full_check=True)
     except (ValueError, IndexError) as error:
         raise ValueError(f"{name} is no valid sparse matrix: {error}") from None
+    if not X.has_canonical_format:  # columns in no order, or twice in a row
+        X = X.copy()
+        X.sum_duplicates()
     if X.dtype.kind not in "fiub":
         raise TypeError(f"{name} must hold real numbers, got {X.dtype}")
     index = np.int32 if X.indices.dtype == X.indptr.dtype == np.int32 else np.int64

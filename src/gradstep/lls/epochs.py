@@ -20,19 +20,15 @@ class Patience:
 
     def __init__(self, tol: float | None, patience: int) -> None:
         self._tol, self._patience = tol, patience
-        self._least = math.inf  # that counts as a fall
-        self._waited = 0
-        self.best = math.inf
+        self._least, self._waited = math.inf, 0
 
     def improves(self, loss: float) -> bool:
         """Take note of a loss; return whether it is the least so far."""
-        if self._tol is None or loss < (1 - self._tol) * self._least:
-            self._least, self._waited = loss, 0
-        else:
-            self._waited += 1
-        better = loss < self.best
-        self.best = min(self.best, loss)
-        return better
+        least = self._least
+        falls = self._tol is None or loss < (1 - self._tol) * least
+        self._waited = 0 if falls else self._waited + 1
+        self._least = min(least, loss)
+        return loss < least
 
     @property
     def ended(self) -> bool:

@@ -58,7 +58,7 @@ def fit(
     \frac{|B|}{N} W`, divided by :math:`|B|` if `reduction` is ``"mean"``.
 
     Without an `optimizer` it descends along conjugate directions, with the best rate at
-    every step, on all rows, until the gradient is `tol` times what it was: the exact
+    every step, on all rows, until the gradient is `tol` times that at zero: the exact
     solution, to some `tol` times the condition of X'X.
 
     Parameters
@@ -77,8 +77,9 @@ def fit(
         Rows in a batch, at least 1; the last batch of an epoch may be shorter. By
         default 256.
     epochs : int, optional
-        Passes over the data, at least 0. By default 100; without an `optimizer`, the
-        most steps, as many as 1000 or ten for each column.
+        Passes over the data, at least 0. By default 100, or 1 of an iterator that can
+        be read once; without an `optimizer`, the most steps, as many as 1000 or ten for
+        each column.
     intercept : bool
         Whether there is a b, which is not penalised.
     ridge : float
@@ -186,6 +187,12 @@ def fit(
         every = check.whole("fit: callback_every", callback_every, 1)
     if tol is not None:
         tol = check.number("fit: tol", tol, 0)
+        if tol >= 1:
+            raise ValueError(
+                f"fit: tol must be below 1, a share of the loss, got {tol}"
+            )
+    check.one_of("fit: reduction", reduction, ("sum", "mean"))
+    check.one_of("fit: schedule_by", schedule_by, ("epoch", "update"))
     patience = check.whole("fit: patience", patience, 1)
     visiting = checked_order(shuffle, seed, order)
     data, held = held_out("fit", _data(X, y, sample_weight), validation, visiting.seed)
@@ -199,16 +206,18 @@ def fit(
             scheduler=scheduler,
             order=order,
             validation=validation,
-            average=average or None,
+            average=None if average is False else average,
+            callback_every=callback_every,
+            schedule_by=None if schedule_by == "epoch" else schedule_by,
         )
         model = Model(
             *(data.features, data.targets, data.dtype),
             intercept=intercept,
             scaling=measured(data, centre=intercept) if scaled else None,
         )
-        model.begin_at("fit", coef0, intercept0)
         most = _most(epochs, data, max(1000, 10 * data.features))
         descent = Conjugate(data, model, check.penalty("fit", ridge, data.n))
+        descent.begin_at(coef0, intercept0)
         return descend(descent, bar(most, progress), tol, callback)
     trainer = Trainer(
         *(data.features, data.targets),
@@ -224,7 +233,6 @@ def fit(
         _scaling=measured(data, centre=intercept) if scaled else None,
         _who="fit",
     )
-    check.one_of("fit: schedule_by", schedule_by, ("epoch", "update"))
     by_update = schedule_by == "update"
     return Epochs(
         *(trainer, data, visiting),
@@ -296,6 +304,10 @@ def _scheduler(make: Any, optimizer: Optimizer, *, by_update: bool) -> Any:
         raise TypeError(
             "fit: scheduler must return one of gradstep.lr_scheduler, got "
             f"{type(found).__name__}"
+        )
+    if getattr(found, "optimizer", optimizer) is not optimizer:
+        raise ValueError(
+            "fit: scheduler must return one for the optimizer that it was given"
         )
     if by_update and isinstance(found, ReduceLROnPlateau):
         raise ValueError(

@@ -10,6 +10,9 @@ from gradstep.lls import arguments as check
 from gradstep.lls.data import Data, Order
 from gradstep.structure import Array
 
+# Deviations that are a smaller share of the mean than this are rounding.
+_CONSTANT = 1e-12
+
 
 class Scaling(NamedTuple):
     """Training sees (x - mean) inverse; `mean` is None where there is no intercept."""
@@ -22,41 +25,43 @@ def measured(data: Data, *, centre: bool) -> Scaling:
     """Return the weighted mean and deviation of each column, from one pass.
 
     Without an intercept nothing may be shifted, so the root of the mean square stands
-    for the deviation. Columns that do not vary are left as they are. Sums are shifted
-    by the first row, and made in the order of rows, however they are cut into blocks.
+    for the deviation. Columns that do not vary are left as they are. Moments move on
+    from row to row, so it does not matter how rows are cut into blocks. Sparse data,
+    of which zeros are not seen, take a second pass about the means of the first.
     """
-    first = data.first()
-    dense = len(first.X) == 1
-    shift = np.zeros(data.features)
-    if dense and len(first.y):
-        shift[:] = first.X[0][0]
-    sums = np.zeros(1 + 2 * data.features)
-    loop = _lls.Loop(None, Model(data.features, None, data.dtype).arrays(), batch=1)
+    n = data.features
+    loop = _lls.Loop(None, Model(n, None, data.dtype).arrays(), batch=1)
+    moments = _moments(loop, data, np.zeros(n))
+    if len(data.first().X) == 1:
+        mean, squares = moments[1 : 1 + n], moments[1 + n : 1 + 2 * n]
+    else:
+        mean = moments[1 : 1 + n] / (moments[0] or 1)
+        moments = _moments(loop, data, mean)
+        squares, stored = moments[1 + n : 1 + 2 * n], moments[1 + 2 * n :]
+        squares = squares + (moments[0] - stored) * mean**2
+    with np.errstate(invalid="ignore", over="ignore"):
+        spread = np.sqrt(squares / (moments[0] or 1))
+        if not centre:
+            spread = np.hypot(spread, mean)
+        varies = np.isfinite(spread) & (spread > _CONSTANT * np.abs(mean))
+    inverse = np.ones(n)
+    inverse[varies] = 1 / spread[varies]
+    return Scaling(np.where(np.isfinite(mean), mean, 0) if centre else None, inverse)
+
+
+def _moments(loop: _lls.Loop, data: Data, about: Array) -> Array:
+    moments = np.zeros(1 + 3 * data.features)
     for block, rows in data.visits(0, Order(None, 0, None)):
-        if len(rows) == len(block.y):
-            loop.set_data(block.X, None, block.weight)
-            loop.moments(len(rows), shift, sums)
-        else:  # some rows are kept for validation
-            loop.set_data(block.X, None, _only(block.weight, rows, len(block.y)))
-            loop.moments(len(block.y), shift, sums)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        means, squares = sums[1 : 1 + len(shift)] / sums[0], sums[1 + len(shift) :]
-        spread = squares / sums[0] - means**2
-    if not centre:
-        spread = spread + (shift + means) ** 2
-    # Below this, what is left of a constant column is rounding.
-    noise = np.finfo(np.float64).eps * (shift + means) ** 2
-    varies = np.isfinite(spread) & (spread > 16 * noise)
-    inverse = np.ones(data.features)
-    inverse[varies] = 1 / np.sqrt(spread[varies])
-    mean = np.where(np.isfinite(means), shift + means, 0) if centre else None
-    return Scaling(mean, inverse)
+        loop.set_data(block.X, None, block.weight)
+        for part in slices(rows, block.row_bytes):
+            loop.moments(part, about, moments)
+    return moments
 
 
-def _only(weight: Array | None, rows: Array, n: int) -> Array:
-    found = np.zeros(n)
-    found[rows] = 1 if weight is None else weight[rows]
-    return found
+def slices(rows: Array, row_bytes: int) -> list[Array]:
+    """Cut rows into portions of some 10 ms of work, between which signals are seen."""
+    size = max(256, (1 << 24) // max(1, row_bytes))
+    return [rows[at : at + size] for at in range(0, len(rows), size)]
 
 
 class Model:
@@ -107,10 +112,14 @@ class Model:
             "total": self.total,
         }
 
+    @property
+    def size(self) -> int:
+        """How many coefficients and offsets there are."""
+        return self._w.size + (0 if self.offset is None else self.offset.size)
+
     def average(self) -> None:
         """Sum up the coefficients of all updates from now on."""
-        size = self._w.size + (0 if self.offset is None else self.offset.size)
-        self.total = np.zeros(size)
+        self.total = np.zeros(self.size)
 
     def begin_at(self, who: str, coef: Any, intercept: Any) -> None:
         """Begin at coefficients in the user's units."""

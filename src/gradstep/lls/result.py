@@ -26,7 +26,8 @@ class Progress:
         The mean over the rows of this epoch so far of the weighted squared residual,
         each at the coefficients of its batch; NaN before the first update.
     lr : float
-        Of the next update, as the optimizer's first group has it.
+        Of the last update, as the optimizer's first group has it: at the end of an
+        epoch, before a scheduler steps.
     validation_loss : float or None
         At the end of an epoch, if there is a validation set.
     """

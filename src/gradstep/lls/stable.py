@@ -1,4 +1,4 @@
-"""The largest stable step: power iteration on batches."""
+"""The largest stable step: curvatures of batches."""
 
 import math
 from typing import Any, Literal
@@ -15,8 +15,8 @@ from gradstep.structure import Array
 __all__ = ["max_stable_lr"]
 
 _ENOUGH = 1 << 24  # numbers of X in a sample for batches of all rows
-_ITERATIONS = 100
-_CLOSE = 1e-3  # relative change of the curvature at which to stop
+_STEPS = 200
+_CLOSE = 1e-6  # relative change of the curvature at which to stop
 
 
 def max_stable_lr(
@@ -35,7 +35,7 @@ def max_stable_lr(
     :math:`H_B = 2 X_B^\top S_B X_B`, divided by the rows of the batch for ``"mean"``.
     It shrinks no error, and lets none grow, up to :math:`2 / \lambda_\max(H_B)`. This
     is the least of these bounds over a sample of batches, with
-    :math:`\lambda_\max` by power iteration, to about a thousandth.
+    :math:`\lambda_\max` by Lanczos, to about a thousandth.
 
     Parameters
     ----------
@@ -60,6 +60,8 @@ def max_stable_lr(
     ------
     TypeError, ValueError
         If an argument does not fit, or X is not finite.
+    FloatingPointError
+        If squares of X are out of range.
 
     Notes
     -----
@@ -108,7 +110,6 @@ def estimate(
 ) -> float:
     """Return the bound for features as they are scaled in a model like this one."""
     n = len(found.y)
-    rows = _lls.shuffled(seed, 0, n, found.row_bytes, False)
     grows = 1.0  # a sample of a sum over all rows has less curvature
     if batch_size is None or batch_size >= n:
         size = max(1, min(n, _ENOUGH * 8 // max(1, found.row_bytes)))
@@ -124,40 +125,74 @@ def estimate(
     )
     loop = _lls.Loop(None, model.arrays(), batch=max(size, 512), divide=mean)
     loop.set_data(found.X, None, found.weight)
-    most = 0.0
-    for k in range(min(batches, -(-n // size))):
-        part = rows[k * size : (k + 1) * size]
-        most = max(most, _curvature(loop, model, part))
+    most, whole = 0.0, max(1, n // size)  # batches of an epoch
+    for k in range(batches):
+        if k % whole == 0:
+            rows = _lls.shuffled(seed, k // whole, n, found.row_bytes, False)
+        at = k % whole * size
+        most = max(most, _curvature(loop, model, rows[at : at + size]))
     return 2 / (most * grows) if most * grows > 0 else math.inf
 
 
 def _curvature(loop: Any, model: Model, rows: Array) -> float:
-    """Return the largest eigenvalue of 2 X' S X over these rows, nearly."""
-    n = len(model.coef)
+    """Return the largest eigenvalue of 2 X' S X over these rows, by Lanczos.
+
+    With all directions kept orthogonal, so that it ends after as many steps as there
+    are columns. Sums are exactly rounded, so the same on every machine.
+    """
+    n = model.coef.size + (0 if model.offset is None else 1)
     # Numbers in no order: to which no eigenvector will be orthogonal.
-    model.coef[...] = _lls.shuffled(1, 0, n, 0, False) + 1.0
-    if model.offset is not None:
-        model.offset[...] = n / 2 + 1
+    v = _lls.shuffled(1, 0, n, 0, False) + 1.0
+    v /= _length(v)
+    past: list[Array] = []
+    diagonal: list[float] = []
+    beside: list[float] = []
     found = 0.0
-    for _ in range(_ITERATIONS):
-        length = _length(model.coef, model.offset)
-        if not length > 0 or not math.isfinite(length):
-            return 0.0
-        model.coef /= length
+    for _ in range(min(n, _STEPS)):
+        past.append(v)
+        model.coef[...] = v[: model.coef.size]
         if model.offset is not None:
-            model.offset /= length
+            model.offset[...] = v[-1]
         loop.evaluate(rows)
         loop.finish()
-        before, found = found, _length(model.gradient, model.offset_gradient)
-        model.restore((model.gradient, model.offset_gradient))
-        if abs(found - before) <= _CLOSE * found:
+        u = model.gradient.astype(np.float64)
+        if model.offset_gradient is not None:
+            u = np.append(u, model.offset_gradient)
+        if not np.isfinite(u).all():
+            raise FloatingPointError(
+                "max_stable_lr: squares of X leave the range of its type; scale it"
+            )
+        diagonal.append(math.fsum(u * v))
+        for _ in range(2):  # once is not enough where they are many
+            for w in past:
+                u = u - math.fsum(u * w) * w
+        before, found = found, _largest(diagonal, beside)
+        length = _length(u)
+        if found - before <= _CLOSE * found or not length > _CLOSE * found:
             break
+        beside.append(length)
+        v = u / length
     return found
 
 
-def _length(a: Array, b: Array | None) -> float:
-    """Return the norm of both together, exactly rounded: the same anywhere."""
-    parts = [a] if b is None else [a, b]
-    return math.sqrt(
-        math.fsum(math.fsum(np.square(p.ravel().astype(np.float64))) for p in parts)
-    )
+def _largest(diagonal: list[float], beside: list[float]) -> float:
+    """Return the largest eigenvalue of a symmetric tridiagonal matrix, by bisection."""
+    sizes = [0.0, *map(abs, beside), 0.0]
+    high = max(d + sizes[i] + sizes[i + 1] for i, d in enumerate(diagonal))
+    low = max(diagonal)
+    while high - low > _CLOSE * 1e-2 * abs(high):
+        middle = (low + high) / 2
+        above, pivot = False, 1.0
+        for i, d in enumerate(diagonal):  # signs of the pivots of T - middle I
+            pivot = d - middle - (sizes[i] ** 2 / pivot if i else 0.0)
+            if pivot >= 0:
+                above = True
+                break
+        low, high = (middle, high) if above else (low, middle)
+    return high
+
+
+def _length(a: Array) -> float:
+    """Return the norm, exactly rounded but for the root; of tiny numbers, too."""
+    most = float(np.abs(a).max(initial=0.0))
+    return most * math.sqrt(math.fsum(np.square(a / most))) if most > 0 else 0.0

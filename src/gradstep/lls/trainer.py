@@ -13,6 +13,7 @@ from gradstep.lls import stable
 from gradstep.lls.data import Block, block
 from gradstep.lls.model import Model, Scaling
 from gradstep.lls.result import DivergenceError
+from gradstep.lls.validation import Validation
 from gradstep.optimizer import Optimizer
 from gradstep.structure import Array
 
@@ -20,8 +21,9 @@ __all__ = ["Trainer"]
 
 # Numbers of X between two looks at pending signals: some 10 ms of work.
 _SLICE = 2_000_000
-# The loss, as a multiple of where it began, from which a fit has failed.
+# The loss, as a multiple of what it would be for zeros, from which a fit has failed.
 _GROWN = 1e6
+_LOOKED_AT = 4096  # rows, to judge sizes by
 
 
 class Trainer:
@@ -130,11 +132,12 @@ class Trainer:
             divide=self.mean,
         )
         self._block: Block | None = None
-        self.rows = 0  # of this epoch or call
-        self.squares = 0.0  # of their residuals
-        self._reference: float | None = None
+        self._seen = (0, 0.0)  # rows of updates in this epoch, squares of residuals
+        self._failed = False
+        self._size = 0.0  # of y
+        self._at_start: float | None = None  # the loss, if it was looked at
         self._best = math.inf
-        self._good = self.model.snapshot()
+        self._good = self._start = self.model.snapshot()
 
     def _own(self, optimizer: Callable[[Any], Optimizer]) -> Optimizer:
         found = optimizer(self.model.params)
@@ -192,8 +195,9 @@ class Trainer:
 
     @property
     def loss(self) -> float:
-        """The mean of s |r|^2 over the rows since `begin_epoch`."""
-        return self.squares / self.rows if self.rows else math.nan
+        """The mean of s |r|^2 over the rows of this epoch or call."""
+        rows, squares = self._loop.counted
+        return squares / rows if rows else math.nan
 
     @property
     def lr(self) -> float:
@@ -223,8 +227,11 @@ class Trainer:
         TypeError, ValueError
             If they do not fit. No coefficient has been changed then.
         DivergenceError
-            If the loss grows past reason. The coefficients are the last good ones.
+            If the loss grows past reason. The coefficients are the last good ones; the
+            states of the optimizer are not, so no more rows are taken.
         """
+        if not hasattr(X, "dtype"):
+            X = np.asarray(X, self.dtype)
         found = block(f"{self._who}.partial_fit", X, y, sample_weight)
         for name in ("features", "targets", "dtype"):
             now, then = getattr(found, name), getattr(self, name)
@@ -233,10 +240,20 @@ class Trainer:
                     f"{self._who}.partial_fit: the rows have {name} {now}, expected "
                     f"{then}"
                 )
+        if self._failed:
+            raise ValueError(
+                f"{self._who}.partial_fit: an earlier call diverged, and the "
+                "optimizer's states with it; use load_state_dict, or build a new "
+                "trainer with coef0 and a lower lr"
+            )
         self.penalise(len(found.y))
         self.begin_epoch()
-        self.run(found, np.arange(len(found.y)))
-        self.flush()
+        try:
+            self.run(found, np.arange(len(found.y)))
+            self.flush()
+        except BaseException:
+            self._loop.forget()  # rows of an update that will not come
+            raise
         return self
 
     def penalise(self, n: int | None) -> None:
@@ -245,7 +262,8 @@ class Trainer:
 
     def begin_epoch(self) -> None:
         """Count rows and squares from here."""
-        self.rows, self.squares = 0, 0.0
+        self._loop.clear_loss()
+        self._seen = (0, 0.0)
 
     @property
     def waiting(self) -> int:
@@ -291,33 +309,37 @@ class Trainer:
             self._block = found
 
     def _judge(self, finite: bool, before: tuple[Array, Array | None]) -> None:
-        """Count what a portion of rows gave, and refuse to go on where it grew."""
-        rows, squares = self._loop.take_loss()
-        self.rows += rows
-        self.squares += squares
+        """Refuse to go on where a portion of rows has a loss past reason."""
+        then, self._seen = self._seen, self._loop.counted
+        if not math.isfinite(self._loop.waiting):
+            self._diverged(math.nan)
+        rows, squares = (a - b for a, b in zip(self._seen, then, strict=True))
         if not rows:
             return
         loss = squares / rows
         if loss <= self._best:
             self._best, self._good = loss, before
-        if self._reference is None:
-            self._reference = loss
-        if finite and loss <= _GROWN * self._reference:
-            return
-        if finite and loss <= _GROWN * self._size_of_y():
-            return
-        self._diverged(loss)
+        if not (finite and loss <= _GROWN * self._scale(loss)):
+            self._diverged(loss)
 
-    def _size_of_y(self) -> float:
-        assert self._block is not None
-        y = self._block.y[:4096].astype(np.float64)
-        return float(np.mean(np.sum(y * y, axis=1))) if len(y) else 0.0
+    def _scale(self, loss: float) -> float:
+        """Return the size of a reasonable loss: that of y, or that at the start."""
+        found = self._block
+        assert found is not None
+        y = found.y[:_LOOKED_AT].astype(np.float64)
+        if len(y):
+            self._size = max(self._size, float(np.mean(np.sum(y * y, axis=1))))
+        if loss > _GROWN * self._size and self._at_start is None:
+            start = Validation(found, np.arange(min(len(y), _LOOKED_AT)))
+            self._at_start = start.loss(*self.model.in_units(*self._start))
+        return max(self._size, self._at_start or 0.0)
 
     def _diverged(self, loss: float) -> None:
         found = self._block
         assert found is not None
         self.model.restore(self._good)
         self._loop.forget()
+        self._failed = True
         finite = all(np.isfinite(a).all() for a in (found.X[0], found.y))
         if finite:
             most = stable.estimate(
@@ -330,9 +352,9 @@ class Trainer:
         else:
             advice = "X or y holds NaN or infinity; remove such rows"
         raise DivergenceError(
-            f"{self._who}: the loss grew to {loss:.3g}, from {self._reference:.3g}, "
-            f"within {self.n_updates} updates: {advice}. The last good coefficients "
-            "are in this error's coef and intercept",
+            f"{self._who}: the loss grew to {loss:.3g}, where y has {self._size:.3g}, "
+            f"after {self.n_updates} updates: {advice}. The last good coefficients are "
+            "in this error's coef and intercept",
             *self.model.in_units(*self._good),
         )
 
@@ -368,21 +390,20 @@ class Trainer:
             If it does not fit. Nothing has been changed then.
         """
         who = f"{self._who}.load_state_dict"
-        names = ("coef", "offset", "total", "averaged", "n_updates", "optimizer")
-        for name in names:
+        ours = self.state_dict()
+        for name in ours:
             if name not in state:
                 raise KeyError(f"{who}: the state lacks {name!r}")
-        for name, ours in (("coef", self.model.coef), ("offset", self.model.offset)):
-            found = state[name]
-            if (found is None) != (ours is None) or (
-                ours is not None
-                and (found.shape, found.dtype) != (ours.shape, ours.dtype)
-            ):
-                raise ValueError(f"{who}: {name} does not fit this trainer")
+        averages = self._average_after is not None
+        total = np.zeros(self.model.size) if averages and state["averaged"] else None
+        for name, like in (
+            ("coef", self.model.coef),
+            ("offset", self.model.offset),
+            ("total", total),
+        ):
+            _check_like(f"{who}: {name}", state[name], like)
         averaged = check.whole(f"{who}: averaged", state["averaged"], 0)
         updates = check.whole(f"{who}: n_updates", state["n_updates"], 0)
-        if (state["total"] is None) != (averaged == 0):
-            raise ValueError(f"{who}: total and averaged do not fit together")
         self.optimizer.load_state_dict(state["optimizer"])
         self.model.restore((state["coef"], state["offset"]))
         self._loop.forget()
@@ -392,4 +413,19 @@ class Trainer:
             assert self.model.total is not None
             np.copyto(self.model.total, state["total"])
         self._loop.set_total(self.model.total)
+        self._failed = False
         self._best, self._good = math.inf, self.model.snapshot()
+
+
+def _check_like(name: str, found: Any, like: Array | None) -> None:
+    """Refuse what is no array of the shape and type of another."""
+    if like is None:
+        if found is not None:
+            raise ValueError(f"{name} must be None for this trainer, got {found!r}")
+    elif not isinstance(found, np.ndarray):
+        raise TypeError(f"{name} must be an array, got {type(found).__name__}")
+    elif (found.shape, found.dtype) != (like.shape, like.dtype):
+        raise ValueError(
+            f"{name} must be {like.dtype} of shape {like.shape}, got {found.dtype} of "
+            f"shape {found.shape}"
+        )

@@ -16,6 +16,9 @@ class Validation:
 
     def __init__(self, held: Block, rows: Array) -> None:
         self._rows = rows
+        for name, a in (("X", held.X[0]), ("y", held.y)):
+            whole = len(rows) == len(held.y) or len(held.X) > 1
+            check.finite(f"fit: {name} of the validation", a if whole else a[rows])
         self._model = Model(held.features, held.targets, held.dtype, intercept=True)
         self._loop = _lls.Loop(None, self._model.arrays(), batch=1 << 62)
         self._loop.set_data(held.X, held.y, held.weight)
