@@ -54,11 +54,11 @@ typedef struct gs_lls_columns {
     size_t count;
 } gs_lls_columns;
 
-/* Sums of rows: K L of the gradient without its factors, K of weighted residuals, one
- * of weighted squares. */
+/* Sums of rows: K L of the gradient without its factors, K of weighted residuals, K of
+ * their weighted squares. */
 static inline size_t gs_lls_sums(const gs_lls_model *m)
 {
-    return m->K * m->L + m->K + 1;
+    return m->K * (m->L + 2);
 }
 
 /* Adds what `n` rows give; `follow` rows, these among them, are known to come. */

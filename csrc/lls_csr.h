@@ -59,7 +59,7 @@ static void CSR(rows)(const gs_lls_data *d, const gs_lls_model *m,
                       size_t follow, double *sums)
 {
     const INDEX *start = d->start;
-    double *pulls = sums + m->K * m->L, squares = pulls[m->K];
+    double *pulls = sums + m->K * m->L, *squares = pulls + m->K;
     for (size_t i = 0; i < n; i++) {
         const size_t row = (size_t)rows[i];
         const size_t from = (size_t)start[row], count = (size_t)start[row + 1] - from;
@@ -69,14 +69,14 @@ static void CSR(rows)(const gs_lls_data *d, const gs_lls_model *m,
             CSR(fetch)(d, (size_t)rows[i + FAR]);
         for (size_t k = 0; k < m->K; k++) {
             const double dot = CSR(dot)(x, column, (const T *)m->u + k * m->L, count);
-            const double pull = NAME(residual)(d, m, row, k, dot, pulls + k, &squares);
+            const double pull =
+                NAME(residual)(d, m, row, k, dot, pulls + k, squares + k);
             if (touched->place)
                 CSR(add_touched)(touched, sums + k * m->L, pull, x, column, count);
             else
                 CSR(add)(sums + k * m->L, pull, x, column, count);
         }
     }
-    pulls[m->K] = squares;
 }
 
 static void CSR(pack)(const gs_lls_model *m, gs_lls_columns c, const void *array,

@@ -70,9 +70,8 @@ static void NAME(finish)(const gs_lls_model *m, gs_lls_touched *t, size_t n,
     for (size_t k = 0; k < m->K; k++) {
         if (m->b)
             ((T *)m->gb)[k] = (T)(scale * pulls[k]);
-        pulls[k] = 0;
+        pulls[k] = pulls[m->K + k] = 0;
     }
-    pulls[m->K] = 0;
 }
 
 static void NAME(accumulate)(const gs_lls_model *m)

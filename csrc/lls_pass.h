@@ -57,19 +57,19 @@ RULE_FN void NAME(together)(const gs_lls_data *d, const gs_lls_model *m,
     const T *x[TOGETHER];
     for (size_t r = 0; r < n; r++)
         x[r] = (const T *)d->X + (size_t)rows[r] * L;
-    double squares = sums[m->K * L + m->K];
+    double *all_pulls = sums + m->K * L, *all_squares = all_pulls + m->K;
     for (size_t k = 0; k < m->K; k++) {
-        double pull[TOGETHER], pulls = sums[m->K * L + k];
+        double pull[TOGETHER], pulls = all_pulls[k], squares = all_squares[k];
         const T *u = (const T *)m->u + k * L;
         for (size_t r = 0; r < n; r++) {
             const double dot =
                 L < GS_LANES ? NAME(dot_narrow)(x[r], u, L) : NAME(dot)(x[r], u, L);
             pull[r] = NAME(residual)(d, m, (size_t)rows[r], k, dot, &pulls, &squares);
         }
-        sums[m->K * L + k] = pulls;
+        all_pulls[k] = pulls;
+        all_squares[k] = squares;
         NAME(add_rows)(sums + k * L, pull, x, L, n);
     }
-    sums[m->K * L + m->K] = squares;
 }
 
 /* Row i is wanted soon. Rows in no order are no stream that the CPU would foresee. */
@@ -114,9 +114,9 @@ RULE_FN void NAME(narrow)(const gs_lls_data *d, const gs_lls_model *m,
                           const int64_t *rows, size_t n, size_t follow, double *sums,
                           const size_t L)
 {
-    double squares = sums[m->K * L + m->K];
+    double *all_pulls = sums + m->K * L, *all_squares = all_pulls + m->K;
     for (size_t k = 0; k < m->K; k++) {
-        double sum[NARROW], pulls = sums[m->K * L + k];
+        double sum[NARROW], pulls = all_pulls[k], squares = all_squares[k];
         const T *u = (const T *)m->u + k * L;
         for (size_t j = 0; j < L; j++)
             sum[j] = sums[k * L + j];
@@ -132,9 +132,9 @@ RULE_FN void NAME(narrow)(const gs_lls_data *d, const gs_lls_model *m,
         }
         for (size_t j = 0; j < L; j++)
             sums[k * L + j] = sum[j];
-        sums[m->K * L + k] = pulls;
+        all_pulls[k] = pulls;
+        all_squares[k] = squares;
     }
-    sums[m->K * L + m->K] = squares;
 }
 
 /* Each row is read once, and K times from L1. */
@@ -155,7 +155,8 @@ static void NAME(dense)(const gs_lls_data *d, const gs_lls_model *m,
         CASE(5)
         CASE(6)
         CASE(7)
-        CASE(8) CASE(9) CASE(10) CASE(11) CASE(12) CASE(13) CASE(14) CASE(15)
+        CASE(8)
+        CASE(9) CASE(10) CASE(11) CASE(12) CASE(13) CASE(14) CASE(15)
 #undef CASE
             default : NAME(wide)(d, m, rows, n, follow, sums);
     }

@@ -117,6 +117,14 @@ static void meet(gs_lls *p)
         p->ops->meet(&p->model);
 }
 
+static double squares_of(const gs_lls_model *m, const double *sums)
+{
+    double all = 0;
+    for (size_t k = 0; k < m->K; k++)
+        all += sums[m->K * (m->L + 1) + k];
+    return all;
+}
+
 static void all_move(gs_lls *p)
 {
     for (size_t i = 0; i < p->plan->tensors; i++)
@@ -130,7 +138,7 @@ static void update(gs_lls *p)
         fold(p, p->piece);
         sums = p->sums;
     }
-    p->squares += sums[gs_lls_sums(&p->model) - 1];
+    p->squares += squares_of(&p->model, sums);
     p->counted += (int64_t)p->filled;
     p->ops->finish(&p->model, &p->touched, p->filled, sums);
     all_move(p);
@@ -206,7 +214,7 @@ double gs_lls_finish(gs_lls *p)
 {
     const gs_fpenv before = gs_fpenv_enter();
     fold(p, p->piece);
-    const double squares = p->sums[gs_lls_sums(&p->model) - 1];
+    const double squares = squares_of(&p->model, p->sums);
     p->ops->finish(&p->model, &p->touched, p->filled ? p->filled : 1, p->sums);
     p->filled = 0;
     gs_fpenv_leave(before);
@@ -219,4 +227,11 @@ void gs_lls_moments(const gs_lls *p, const int64_t *rows, size_t n, const double
     const gs_fpenv before = gs_fpenv_enter();
     p->ops->moments[p->data.form](&p->data, p->model.L, rows, n, about, moments);
     gs_fpenv_leave(before);
+}
+
+double gs_lls_waiting(const gs_lls *p)
+{
+    if (!p->filled)
+        return 0;
+    return squares_of(&p->model, p->sums) + squares_of(&p->model, p->piece);
 }

@@ -36,6 +36,9 @@ void gs_lls_evaluate(gs_lls *p, const int64_t *rows, size_t count);
  * squares. */
 double gs_lls_finish(gs_lls *p);
 
+/* The weighted squares of rows that wait for an update. */
+double gs_lls_waiting(const gs_lls *p);
+
 /* See gs_lls_moments_fn. */
 void gs_lls_moments(const gs_lls *p, const int64_t *rows, size_t n, const double *about,
                     double *moments);

@@ -183,7 +183,7 @@ DATA: dict[str, tuple[Any, ...]] = {
     "y masked": ({"y": np.ma.masked_all(20)}, TypeError, "y .*[Mm]ask"),
 }
 AHEAD = partial(HEAVY, form="velocity", nesterov=True)
-FAR = r"the loss grew to .*, from .*, within \d+ updates: "
+FAR = r"the loss grew to .*, where y has .*, after \d+ updates: "
 FIT: dict[str, tuple[Any, ...]] = {
     "batch 0": ({"batch_size": 0}, ValueError, "batch_size must be >= 1, got 0"),
     "epochs": ({"epochs": -1}, ValueError, "epochs must be >= 0, got -1"),

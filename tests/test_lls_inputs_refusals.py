@@ -30,7 +30,6 @@ CHUNKS: dict[str, tuple[Any, type[Exception], str]] = {
     "rows": ([(X, y[:4])], ValueError, "chunk 0: X has 60 rows, y has 4"),
     "1-d": ([(X[:, 0], y)], ValueError, r"chunk 0: X must have shape \(N, L\)"),
     "sparse": ([ONE, (sparse.csr_matrix(X)[:, :2], y)], ValueError, "chunk 1 has fea"),
-    "all weights 0": ([(X, y, 0 * y)] * 2, ValueError, "sample_weight must not all"),
 }
 
 
@@ -54,7 +53,7 @@ def test_y_is_given_once_and_once_only(tmp_path: Path) -> None:
         # A list may be meant as an array.
         with pytest.raises((TypeError, ValueError), match=r"^fit: "):
             lls.fit(data, y, **BASE)
-        with pytest.raises(TypeError, match="fit: y and sample_weight are part of"):
+        with pytest.raises(TypeError, match="fit: sample_weight needs y; files and"):
             lls.fit(data, sample_weight=y**2, **BASE)
 
 
@@ -106,11 +105,19 @@ def test_an_error_of_the_iterable_is_its_own() -> None:
 @pytest.mark.parametrize(
     ("weight", "error", "words"),
     [
-        (-np.ones(60), ValueError, "sample_weight must be >= 0, got -1"),
+        (
+            -np.ones(60),
+            ValueError,
+            "sample_weight must be finite and at least 0, got -1",
+        ),
         (np.full(60, np.nan), ValueError, "sample_weight must be finite"),
         (np.full(60, np.inf), ValueError, "sample_weight must be finite"),
-        (np.zeros(60), ValueError, "sample_weight must not all be zero"),
-        (np.ones(4), ValueError, r"sample_weight must have shape \(60,\), got \(4,\)"),
+        (np.zeros(60), ValueError, "sample_weight must not be zero for all rows"),
+        (
+            np.ones(4),
+            ValueError,
+            r"sample_weight must have shape \(60,\), one weight .*, got \(4,\)",
+        ),
         (np.ones((60, 1)), ValueError, r"sample_weight must have shape \(60,\)"),
         (np.ones(60) * 1j, TypeError, "sample_weight must hold real numbers"),
     ],

@@ -92,7 +92,7 @@ def trained(X: Any, y: Array, optimizer: Any, batch: int, *, average: bool) -> A
 def test_what_is_left_alone_would_have_stayed(
     rule: str, batch: int, dtype: Any
 ) -> None:
-    """An average is of all coefficients, so it makes every update one of all columns."""
+    """An average is of all coefficients, so it makes each update one of all."""
     X, y = problem(dtype=dtype)
     some, every = (
         trained(X, y, RULES[rule], batch, average=average) for average in (False, True)

@@ -105,9 +105,17 @@ REFUSED: dict[str, tuple[tuple[Any, ...], type[Exception], str]] = {
     "targets": ((X, np.c_[y, y]), ValueError, "targets 2, expected None"),
     "rows": ((X, y[:3]), ValueError, "X has 50 rows, y has 3"),
     "type": ((X.astype("f4"), y), ValueError, "dtype float32, expected float64"),
-    "weight": ((X, y, -S - 1), ValueError, "sample_weight must be >= 0, got -"),
+    "weight": (
+        (X, y, -S - 1),
+        ValueError,
+        "sample_weight must be finite and at least 0, got -",
+    ),
     "weight nan": ((X, y, S * np.nan), ValueError, "sample_weight must be finite"),
-    "weights": ((X, y, S[:4]), ValueError, r"sample_weight must .*\(50,\), got \(4,\)"),
+    "weights": (
+        (X, y, S[:4]),
+        ValueError,
+        r"sample_weight must .*\(50,\), .* got \(4,\)",
+    ),
     "complex": ((X * 1j, y), TypeError, "X must hold real numbers"),
 }
 

@@ -195,7 +195,11 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "length": ((X, y[:4]), ValueError, "validation.* 60 .*4"),
     "no rows": ((X[:0], y[:0]), ValueError, "validation has no rows"),
     "type": ((X.astype("f4"), y), ValueError, "validation has dtype float32"),
-    "weight": ((X, y, -np.ones(60)), ValueError, "sample_weight must be >= 0"),
+    "weight": (
+        (X, y, -np.ones(60)),
+        ValueError,
+        "sample_weight must be finite and at least 0",
+    ),
     "X nan": ((X * np.nan, y), ValueError, "validation.* NaN"),
     "y inf": ((X, y * np.inf), ValueError, "validation.* infinity"),
 }

@@ -173,7 +173,7 @@ def test_a_call_that_fails_changes_nothing() -> None:
         assert same(model, other)
     assert same(model.partial_fit(*third), other.partial_fit(*third))
     unborn = LLSRegressor(optimizer="SGD")
-    with pytest.raises(ValueError, match="sample_weight must be >= 0"):
+    with pytest.raises(ValueError, match="sample_weight must be finite and at least 0"):
         unborn.partial_fit(X, y, -s)
     assert not hasattr(unborn, "coef_")
     assert unborn.partial_fit(X[:, :2], y).n_features_in_ == 2

@@ -74,6 +74,7 @@ cdef bint lls_run(gs_lls *p, const int64_t *rows, size_t count) noexcept nogil
 cdef bint lls_flush(gs_lls *p) noexcept nogil
 cdef void lls_evaluate(gs_lls *p, const int64_t *rows, size_t count) noexcept nogil
 cdef double lls_finish(gs_lls *p) noexcept nogil
+cdef double lls_waiting(const gs_lls *p) noexcept nogil
 cdef void lls_moments(
     const gs_lls *p, const int64_t *rows, size_t n, const double *about, double *moments
 ) noexcept nogil

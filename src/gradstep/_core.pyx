@@ -42,6 +42,7 @@ cdef extern from "lls_run.h" nogil:
     bint gs_lls_flush(gs_lls *p)
     void gs_lls_evaluate(gs_lls *p, const int64_t *rows, size_t count)
     double gs_lls_finish(gs_lls *p)
+    double gs_lls_waiting(const gs_lls *p)
     void gs_lls_moments(
         const gs_lls *p, const int64_t *rows, size_t n, const double *about,
         double *moments,
@@ -97,6 +98,10 @@ cdef void lls_evaluate(gs_lls *p, const int64_t *rows, size_t count) noexcept no
 
 cdef double lls_finish(gs_lls *p) noexcept nogil:
     return gs_lls_finish(p)
+
+
+cdef double lls_waiting(const gs_lls *p) noexcept nogil:
+    return gs_lls_waiting(p)
 
 
 cdef void lls_moments(

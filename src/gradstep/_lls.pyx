@@ -20,6 +20,7 @@ from gradstep._core cimport (
     lls_flush,
     lls_moments,
     lls_run,
+    lls_waiting,
     table,
 )
 from gradstep.capi cimport GS_MAX_STATE, gs_group, gs_kernel
@@ -164,7 +165,7 @@ cdef class Loop:
         self.p.model.ridge = ridge
         self.p.model.divide = divide
         self.p.batch = batch
-        size = gs_lls_sums(&self.p.model)
+        size = max(<size_t>1, gs_lls_sums(&self.p.model))
         self.p.pieces = min(MOST_PIECES, PIECE_BYTES // (8 * size), batch // 256)
         if self.p.pieces == 0:
             self.p.pieces = 1
@@ -323,15 +324,11 @@ cdef class Loop:
     @property
     def waiting(self):
         """The sum of s r^2 of the rows that wait for their batch to be full."""
-        cdef double total = 0
-        if self.p.filled:
-            total = self.p.piece[gs_lls_sums(&self.p.model) - 1]
-            total += self.p.sums[gs_lls_sums(&self.p.model) - 1]
-        return total
+        return lls_waiting(&self.p)
 
-    def clear_loss(self):
-        """Begin to count anew."""
-        self.p.counted, self.p.squares = 0, 0
+    def clear_loss(self, int64_t rows=0, double squares=0):
+        """Begin to count anew, from here."""
+        self.p.counted, self.p.squares = rows, squares
 
     @property
     def ridge(self):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gradstep import _lls
-from gradstep.lls.data import Data, Order
+from gradstep.lls.data import Block, Data, Order
 from gradstep.lls.model import Model, slices
 from gradstep.lls.result import ConvergenceWarning, Fit, Progress
 from gradstep.optimizers import SGD
@@ -16,6 +16,10 @@ from gradstep.structure import Array
 
 _IN_ORDER = Order(None, 0, None)
 _TINY = 1e-290  # curvatures below have lost digits
+
+
+# What overflows is seen in the results.
+_quietly = np.errstate(over="ignore", under="ignore", invalid="ignore")
 
 
 class Conjugate:
@@ -75,11 +79,13 @@ class Conjugate:
         """Of the last step."""
         return self.rates[-1]
 
+    @_quietly
     def evaluate(self) -> float:
         """Compute loss and gradient where the coefficients are; return its norm."""
         self.loss = self._pass(self._slopes, with_y=True)
         return math.sqrt(_inner(_slopes(self.model), _slopes(self.model)))
 
+    @_quietly
     def step(self) -> bool:
         """Take a step from where `evaluate` was; False if none leads down."""
         g = _slopes(self.model)
@@ -98,9 +104,7 @@ class Conjugate:
         wide = [direction.astype(np.float64) for direction in d]
         bend, fall = _inner(wide, _slopes(self._along)), _inner(wide, g)
         if not _TINY < bend < math.inf or not fall < math.inf:
-            raise FloatingPointError(
-                "fit: products of X or y leave the range of float64; scale them"
-            )
+            raise _out_of_range()
         if not fall > 0:
             return False
         self.rates.append(fall / bend)
@@ -122,10 +126,9 @@ def descend(
     losses: list[float] = []
     slope = descent.evaluate()
     if not math.isfinite(slope):
-        raise ValueError(
-            "fit: X or y holds NaN or infinity, or numbers whose squares are too large; "
-            "remove such rows, or scale them"
-        )
+        if all(_finite(found) for found, _ in descent.data.visits(0, _IN_ORDER)):
+            raise _out_of_range()
+        raise ValueError("fit: X or y holds NaN or infinity; remove such rows")
     first = descent.slope0 or slope
     near = slope <= tol * first
     reason = "tol" if near else "epochs"
@@ -164,6 +167,16 @@ def descend(
     )
 
 
+def _finite(found: Block) -> bool:
+    return all(np.isfinite(a).all() for a in (found.X[0], found.y))
+
+
+def _out_of_range() -> ValueError:
+    return ValueError(
+        "fit: squares of X or y leave the range of their type; scale them"
+    )
+
+
 def _slopes(model: Model) -> list[Array]:
     found = [model.gradient.astype(np.float64)]
     if model.offset_gradient is not None:
@@ -173,5 +186,10 @@ def _slopes(model: Model) -> list[Array]:
 
 def _inner(a: list[Array], b: list[Array]) -> float:
     """Return the exactly rounded sum of all products: the same on every machine."""
-    pairs = zip(a, b, strict=True)
-    return math.fsum(math.fsum((x * y).ravel()) for x, y in pairs)
+    products = np.concatenate([(x * y).ravel() for x, y in zip(a, b, strict=True)])
+    if not np.isfinite(products).all():
+        return math.nan
+    try:
+        return math.fsum(products)
+    except OverflowError:
+        return math.inf

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse
 
 from gradstep import _core, _lls
 from gradstep.lls import arguments as check
@@ -43,6 +42,14 @@ class Block(NamedTuple):
         """How much of X is read for a row, on average."""
         stored: int = sum(a.nbytes for a in self.X[:2])
         return stored // max(1, len(self.y))
+
+    def check_weights(self, who: str) -> None:
+        """Refuse a problem of no rows but those of weight 0."""
+        if self.weight is not None and len(self.weight) and not self.weight.any():
+            raise ValueError(
+                f"{who}: sample_weight must not be zero for all rows; leave it out to "
+                "weigh them alike"
+            )
 
 
 class Order(NamedTuple):
@@ -171,8 +178,8 @@ class Chunks:
                 yield found, _lls.shuffled(order.seed, key, n, found.row_bytes, False)
         if k < 0:
             raise ValueError(
-                f"fit: X yields no chunk in epoch {epoch}, though it did before; pass a "
-                "list, or an object whose __iter__ begins anew"
+                f"fit: X yields no chunk in epoch {epoch}, though it did before; pass "
+                "a list, or an object whose __iter__ begins anew"
             )
 
 
@@ -209,6 +216,8 @@ def _is_sparse(X: Any) -> bool:
 
 def _csr(name: str, X: Any) -> tuple[tuple[Array, ...], tuple[int, int]]:
     """Return values, columns and starts, validated: C follows them blindly."""
+    import scipy.sparse  # noqa: PLC0415  # heavy, and loaded if there is such a matrix
+
     if X.ndim != 2:
         raise ValueError(f"{name} must have shape (N, L), got {X.shape}")
     try:

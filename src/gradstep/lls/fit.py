@@ -250,11 +250,7 @@ def _data(X: Any, y: Any, sample_weight: Any) -> Data:
         if isinstance(X, Iterator) or hasattr(X, "read"):
             raise TypeError("fit: y must be left out where X is a file or an iterator")
         found = block("fit", X, y, sample_weight)
-        if found.weight is not None and len(found.y) and not found.weight.any():
-            raise ValueError(
-                "fit: sample_weight must not be zero for all rows; leave it out to "
-                "weigh them alike"
-            )
+        found.check_weights("fit")
         return InMemory(found)
     if sample_weight is not None:
         raise TypeError("fit: sample_weight needs y; files and chunks have their own")

@@ -21,6 +21,7 @@ class Scaling(NamedTuple):
     inverse: Array
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def measured(data: Data, *, centre: bool) -> Scaling:
     """Return the weighted mean and deviation of each column, from one pass.
 
@@ -39,11 +40,10 @@ def measured(data: Data, *, centre: bool) -> Scaling:
         moments = _moments(loop, data, mean)
         squares, stored = moments[1 + n : 1 + 2 * n], moments[1 + 2 * n :]
         squares = squares + (moments[0] - stored) * mean**2
-    with np.errstate(invalid="ignore", over="ignore"):
-        spread = np.sqrt(squares / (moments[0] or 1))
-        if not centre:
-            spread = np.hypot(spread, mean)
-        varies = np.isfinite(spread) & (spread > _CONSTANT * np.abs(mean))
+    spread = np.sqrt(squares / (moments[0] or 1))
+    if not centre:
+        spread = np.hypot(spread, mean)
+    varies = np.isfinite(spread) & (spread > _CONSTANT * np.abs(mean))
     inverse = np.ones(n)
     inverse[varies] = 1 / spread[varies]
     return Scaling(np.where(np.isfinite(mean), mean, 0) if centre else None, inverse)

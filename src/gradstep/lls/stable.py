@@ -59,9 +59,7 @@ def max_stable_lr(
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit, or X is not finite.
-    FloatingPointError
-        If squares of X are out of range.
+        If an argument does not fit, X is not finite, or its squares are out of range.
 
     Notes
     -----
@@ -79,6 +77,7 @@ def max_stable_lr(
     who = "max_stable_lr"
     n = len(X) if not hasattr(X, "shape") else X.shape[0] if X.shape else 0
     found = block(who, X, np.zeros(n), sample_weight)
+    found.check_weights(who)
     check.finite(f"{who}: X", found.X[0])
     if batch_size is not None:
         batch_size = check.whole(f"{who}: batch_size", batch_size, 1)
@@ -159,7 +158,7 @@ def _curvature(loop: Any, model: Model, rows: Array) -> float:
         if model.offset_gradient is not None:
             u = np.append(u, model.offset_gradient)
         if not np.isfinite(u).all():
-            raise FloatingPointError(
+            raise ValueError(
                 "max_stable_lr: squares of X leave the range of its type; scale it"
             )
         diagonal.append(math.fsum(u * v))
@@ -177,7 +176,11 @@ def _curvature(loop: Any, model: Model, rows: Array) -> float:
 
 def _largest(diagonal: list[float], beside: list[float]) -> float:
     """Return the largest eigenvalue of a symmetric tridiagonal matrix, by bisection."""
-    sizes = [0.0, *map(abs, beside), 0.0]
+    unit = max(map(abs, [*diagonal, *beside]))
+    if unit == 0:
+        return 0.0
+    diagonal = [d / unit for d in diagonal]
+    sizes = [0.0, *(abs(b) / unit for b in beside), 0.0]
     high = max(d + sizes[i] + sizes[i + 1] for i, d in enumerate(diagonal))
     low = max(diagonal)
     while high - low > _CLOSE * 1e-2 * abs(high):
@@ -189,7 +192,7 @@ def _largest(diagonal: list[float], beside: list[float]) -> float:
                 above = True
                 break
         low, high = (middle, high) if above else (low, middle)
-    return high
+    return high * unit
 
 
 def _length(a: Array) -> float:

@@ -378,6 +378,7 @@ class Trainer:
             "total": None if total is None else total.copy(),
             "averaged": self._loop.averaged,
             "n_updates": self.n_updates,
+            "counted": self._loop.counted,
             "optimizer": self.optimizer.state_dict(),
         }
 
@@ -404,7 +405,10 @@ class Trainer:
             _check_like(f"{who}: {name}", state[name], like)
         averaged = check.whole(f"{who}: averaged", state["averaged"], 0)
         updates = check.whole(f"{who}: n_updates", state["n_updates"], 0)
+        rows, squares = state["counted"]
         self.optimizer.load_state_dict(state["optimizer"])
+        self._loop.clear_loss(rows, squares)
+        self._seen = self._loop.counted
         self.model.restore((state["coef"], state["offset"]))
         self._loop.forget()
         self._loop.updates, self._loop.averaged = updates, averaged
