@@ -61,10 +61,24 @@ static inline size_t gs_lls_sums(const gs_lls_model *m)
     return m->K * (m->L + 2);
 }
 
-/* Adds what `n` rows give; `follow` rows, these among them, are known to come. */
+/* The rows to visit, and with each of the first `foreseen` another to fetch then. */
+typedef struct gs_lls_route {
+    const int64_t *rows;
+    size_t count;
+    const int64_t *soon;
+    size_t foreseen;
+} gs_lls_route;
+
+static inline gs_lls_route gs_lls_after(gs_lls_route r, size_t n)
+{
+    const size_t gone = n < r.foreseen ? n : r.foreseen;
+    return (gs_lls_route){r.rows + n, r.count - n, r.soon + gone, r.foreseen - gone};
+}
+
+/* Adds what the first `n` rows of a route give. */
 typedef void gs_lls_rows_fn(const gs_lls_data *d, const gs_lls_model *m,
-                            gs_lls_touched *touched, const int64_t *rows, size_t n,
-                            size_t follow, double *sums);
+                            gs_lls_touched *touched, gs_lls_route route, size_t n,
+                            double *sums);
 
 /* Moves on `moments`: the sum of weights, L means and L sums of weighted squares about
  * them, row by row, so that rows may come in any portions. Of sparse rows: about `about`,
@@ -72,9 +86,9 @@ typedef void gs_lls_rows_fn(const gs_lls_data *d, const gs_lls_model *m,
 typedef void gs_lls_moments_fn(const gs_lls_data *d, size_t L, const int64_t *rows,
                                size_t n, const double *about, double *moments);
 
-/* A batch of one sparse row, the first of `rows`: packed w and g, and gb. */
+/* A batch of one sparse row, the first of a route: packed w and g, and gb. */
 typedef void gs_lls_alone_fn(const gs_lls_data *d, const gs_lls_model *m,
-                             gs_lls_touched *t, const int64_t *rows, size_t follow,
+                             gs_lls_touched *t, gs_lls_route route,
                              gs_lls_columns *columns, double *squares);
 
 /* How X is stored. */

@@ -55,18 +55,18 @@ RULE_FN void CSR(fetch)(const gs_lls_data *d, size_t i)
 }
 
 static void CSR(rows)(const gs_lls_data *d, const gs_lls_model *m,
-                      gs_lls_touched *touched, const int64_t *rows, size_t n,
-                      size_t follow, double *sums)
+                      gs_lls_touched *touched, gs_lls_route route, size_t n,
+                      double *sums)
 {
     const INDEX *start = d->start;
     double *pulls = sums + m->K * m->L, *squares = pulls + m->K;
     for (size_t i = 0; i < n; i++) {
-        const size_t row = (size_t)rows[i];
+        const size_t row = (size_t)route.rows[i];
         const size_t from = (size_t)start[row], count = (size_t)start[row + 1] - from;
         const T *x = (const T *)d->X + from;
         const INDEX *column = (const INDEX *)d->column + from;
-        if (i + FAR < follow)
-            CSR(fetch)(d, (size_t)rows[i + FAR]);
+        if (i < route.foreseen)
+            CSR(fetch)(d, (size_t)route.soon[i]);
         for (size_t k = 0; k < m->K; k++) {
             const double dot = CSR(dot)(x, column, (const T *)m->u + k * m->L, count);
             const double pull =
@@ -100,14 +100,13 @@ static void CSR(unpack)(const gs_lls_model *m, gs_lls_columns c, const void *pac
 }
 
 static void CSR(alone)(const gs_lls_data *d, const gs_lls_model *m, gs_lls_touched *t,
-                       const int64_t *rows, size_t follow, gs_lls_columns *columns,
-                       double *squares)
+                       gs_lls_route route, gs_lls_columns *columns, double *squares)
 {
     const INDEX *start = d->start;
-    const size_t row = (size_t)*rows;
+    const size_t row = (size_t)*route.rows;
     const size_t from = (size_t)start[row], n = (size_t)start[row + 1] - from;
-    if (FAR < follow)
-        CSR(fetch)(d, (size_t)rows[FAR]);
+    if (route.foreseen)
+        CSR(fetch)(d, (size_t)*route.soon);
     const INDEX *column = (const INDEX *)d->column + from;
     const T *x = (const T *)d->X + from;
     *columns = (gs_lls_columns){d->form, column, n};

@@ -80,38 +80,38 @@ RULE_FN void NAME(fetch)(const gs_lls_data *d, size_t L, size_t i, const int whe
         __builtin_prefetch(x + at, 0, where);
 }
 
-/* Long before its turn into L2, as fetches into L1 wait for one another in its few
- * buffers for misses; and from there into L1. */
+/* What comes soon into L2, as fetches into L1 wait for one another in its few buffers
+ * for misses; and from there into L1. */
 RULE_FN void NAME(fetch_ahead)(const gs_lls_data *d, const gs_lls_model *m,
-                               const int64_t *rows, size_t i, size_t follow)
+                               const gs_lls_route *r, size_t i)
 {
-    if (i + FAR < follow) {
-        const size_t far = (size_t)rows[i + FAR];
+    if (i < r->foreseen) {
+        const size_t far = (size_t)r->soon[i];
         NAME(fetch)(d, m->L, far, TO_L2);
         if (d->y)
             __builtin_prefetch((const T *)d->y + far * m->K, 0, TO_L2);
     }
-    if (i + FAR < follow)
-        NAME(fetch)(d, m->L, (size_t)rows[i + NEAR], TO_L1);
+    if (i + NEAR < r->count)
+        NAME(fetch)(d, m->L, (size_t)r->rows[i + NEAR], TO_L1);
 }
 
-static void NAME(wide)(const gs_lls_data *d, const gs_lls_model *m, const int64_t *rows,
-                       size_t n, size_t follow, double *sums)
+static void NAME(wide)(const gs_lls_data *d, const gs_lls_model *m,
+                       const gs_lls_route *route, size_t n, double *sums)
 {
     size_t i = 0;
     if (m->L * sizeof(T) <= IN_L1)
         for (; i + TOGETHER <= n; i += TOGETHER) {
             for (size_t r = i; r < i + TOGETHER; r++)
-                NAME(fetch_ahead)(d, m, rows, r, follow);
-            NAME(together)(d, m, rows + i, sums, TOGETHER);
+                NAME(fetch_ahead)(d, m, route, r);
+            NAME(together)(d, m, route->rows + i, sums, TOGETHER);
         }
     for (; i < n; i++)
-        NAME(together)(d, m, rows + i, sums, 1);
+        NAME(together)(d, m, route->rows + i, sums, 1);
 }
 
 /* The rows where L is a constant: sums stay in registers. */
 RULE_FN void NAME(narrow)(const gs_lls_data *d, const gs_lls_model *m,
-                          const int64_t *rows, size_t n, size_t follow, double *sums,
+                          const gs_lls_route *route, size_t n, double *sums,
                           const size_t L)
 {
     double *all_pulls = sums + m->K * L, *all_squares = all_pulls + m->K;
@@ -121,12 +121,12 @@ RULE_FN void NAME(narrow)(const gs_lls_data *d, const gs_lls_model *m,
         for (size_t j = 0; j < L; j++)
             sum[j] = sums[k * L + j];
         for (size_t i = 0; i < n; i++) {
-            const T *x = (const T *)d->X + (size_t)rows[i] * L;
-            if (i + FAR_NARROW < follow)
-                NAME(fetch)(d, L, (size_t)rows[i + FAR_NARROW], TO_L1);
+            const T *x = (const T *)d->X + (size_t)route->rows[i] * L;
+            if (i < route->foreseen)
+                NAME(fetch)(d, L, (size_t)route->soon[i], TO_L1);
             const double dot = NAME(dot_narrow)(x, u, L);
             const double pull =
-                NAME(residual)(d, m, (size_t)rows[i], k, dot, &pulls, &squares);
+                NAME(residual)(d, m, (size_t)route->rows[i], k, dot, &pulls, &squares);
             for (size_t j = 0; j < L; j++)
                 sum[j] += pull * (double)x[j];
         }
@@ -139,14 +139,14 @@ RULE_FN void NAME(narrow)(const gs_lls_data *d, const gs_lls_model *m,
 
 /* Each row is read once, and K times from L1. */
 static void NAME(dense)(const gs_lls_data *d, const gs_lls_model *m,
-                        gs_lls_touched *touched, const int64_t *rows, size_t n,
-                        size_t follow, double *sums)
+                        gs_lls_touched *touched, gs_lls_route route, size_t n,
+                        double *sums)
 {
     (void)touched;
     switch (m->L) {
 #define CASE(l)                                                                        \
     case l:                                                                            \
-        NAME(narrow)(d, m, rows, n, follow, sums, l);                                  \
+        NAME(narrow)(d, m, &route, n, sums, l);                                        \
         return;
         CASE(1)
         CASE(2)
@@ -156,9 +156,10 @@ static void NAME(dense)(const gs_lls_data *d, const gs_lls_model *m,
         CASE(6)
         CASE(7)
         CASE(8)
-        CASE(9) CASE(10) CASE(11) CASE(12) CASE(13) CASE(14) CASE(15)
+        CASE(9)
+        CASE(10) CASE(11) CASE(12) CASE(13) CASE(14) CASE(15)
 #undef CASE
-            default : NAME(wide)(d, m, rows, n, follow, sums);
+            default : NAME(wide)(d, m, &route, n, sums);
     }
 }
 

@@ -22,24 +22,22 @@ static void fold(gs_lls *p, double *piece)
 /* Several whole pieces, each with sums of its own. */
 typedef struct wave {
     gs_lls *p;
-    const int64_t *rows;
-    size_t follow;
+    gs_lls_route route;
 } wave;
 
 static void add_piece(void *with, size_t k)
 {
     const wave *now = with;
     gs_lls *p = now->p;
-    const size_t at = k * GS_PIECE;
-    p->ops->rows[p->data.form](&p->data, &p->model, &p->touched, now->rows + at,
-                               GS_PIECE, now->follow - at,
+    p->ops->rows[p->data.form](&p->data, &p->model, &p->touched,
+                               gs_lls_after(now->route, k * GS_PIECE), GS_PIECE,
                                p->piece + k * gs_lls_sums(&p->model));
 }
 
-static size_t add_wave(gs_lls *p, const int64_t *rows, size_t n, size_t follow)
+static size_t add_wave(gs_lls *p, gs_lls_route route, size_t n)
 {
     size_t pieces = n / GS_PIECE < p->pieces ? n / GS_PIECE : p->pieces;
-    gs_run_each(add_piece, &(wave){p, rows, follow}, pieces);
+    gs_run_each(add_piece, &(wave){p, route}, pieces);
     for (size_t k = 0; k < pieces; k++)
         fold(p, p->piece + k * gs_lls_sums(&p->model));
     return pieces * GS_PIECE;
@@ -54,10 +52,10 @@ static bool in_waves(const gs_lls *p, size_t n)
 
 /* Rows of one batch. A batch of one piece is never folded: its sums are the piece's.
  * Sparse rows are of one piece, as to fold costs as much as many rows. */
-static void add(gs_lls *p, const int64_t *rows, size_t n, size_t follow)
+static void add(gs_lls *p, gs_lls_route route, size_t n)
 {
     if (p->data.form != GS_DENSE) {
-        p->ops->rows[p->data.form](&p->data, &p->model, &p->touched, rows, n, follow,
+        p->ops->rows[p->data.form](&p->data, &p->model, &p->touched, route, n,
                                    p->piece);
         p->filled += n;
         return;
@@ -68,14 +66,13 @@ static void add(gs_lls *p, const int64_t *rows, size_t n, size_t follow)
         if (within == 0 && p->filled)
             fold(p, p->piece);
         if (within == 0 && in_waves(p, n))
-            added = add_wave(p, rows, n, follow);
+            added = add_wave(p, route, n);
         else
-            p->ops->rows[p->data.form](&p->data, &p->model, &p->touched, rows, added,
-                                       follow, p->piece);
+            p->ops->rows[p->data.form](&p->data, &p->model, &p->touched, route, added,
+                                       p->piece);
         p->filled += added;
-        rows += added;
         n -= added;
-        follow -= added;
+        route = gs_lls_after(route, added);
     }
 }
 
@@ -156,34 +153,33 @@ static void update(gs_lls *p)
 }
 
 /* An update by each row, without sums of its columns. */
-static void run_alone(gs_lls *p, const int64_t *rows, size_t count)
+static void run_alone(gs_lls *p, gs_lls_route route)
 {
     gs_lls_columns c;
-    for (size_t i = 0; i < count; i++) {
-        p->ops->alone[p->data.form](&p->data, &p->model, &p->touched, rows + i,
-                                    count - i, &c, &p->squares);
+    for (size_t i = 0; i < route.count; i++) {
+        p->ops->alone[p->data.form](&p->data, &p->model, &p->touched,
+                                    gs_lls_after(route, i), &c, &p->squares);
         all_move(p);
         step_packed(p, c);
         meet(p);
     }
-    p->updates += (int64_t)count;
-    p->counted += (int64_t)count;
+    p->updates += (int64_t)route.count;
+    p->counted += (int64_t)route.count;
 }
 
-bool gs_lls_run(gs_lls *p, const int64_t *rows, size_t count)
+bool gs_lls_run(gs_lls *p, gs_lls_route route)
 {
     const gs_fpenv before = gs_fpenv_enter();
     meet(p);
     if (p->batch == 1 && p->touched.place) {
-        run_alone(p, rows, count);
-        count = 0;
+        run_alone(p, route);
+        route.count = 0;
     }
-    while (count) {
+    while (route.count) {
         const size_t room = p->batch - p->filled;
-        const size_t n = room < count ? room : count;
-        add(p, rows, n, count);
-        rows += n;
-        count -= n;
+        const size_t n = room < route.count ? room : route.count;
+        add(p, route, n);
+        route = gs_lls_after(route, n);
         if (p->filled == p->batch)
             update(p);
     }
@@ -202,11 +198,11 @@ bool gs_lls_flush(gs_lls *p)
     return finite;
 }
 
-void gs_lls_evaluate(gs_lls *p, const int64_t *rows, size_t count)
+void gs_lls_evaluate(gs_lls *p, gs_lls_route route)
 {
     const gs_fpenv before = gs_fpenv_enter();
     meet(p);
-    add(p, rows, count, count);
+    add(p, route, route.count);
     gs_fpenv_leave(before);
 }
 

@@ -24,13 +24,13 @@ typedef struct gs_lls {
 
 /* Adds rows to batches, with an update after every `batch` of them; the GIL is not
  * needed. What is left of a batch waits for more. Returns whether w is finite. */
-bool gs_lls_run(gs_lls *p, const int64_t *rows, size_t count);
+bool gs_lls_run(gs_lls *p, gs_lls_route route);
 
 /* An update with what has been added so far, if anything has. */
 bool gs_lls_flush(gs_lls *p);
 
 /* Adds rows without any update; where no rows wait for one, and columns have no places. */
-void gs_lls_evaluate(gs_lls *p, const int64_t *rows, size_t count);
+void gs_lls_evaluate(gs_lls *p, gs_lls_route route);
 
 /* The gradient of the rows that were evaluated, to g and gb; returns their weighted
  * squares. */

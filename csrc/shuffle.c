@@ -1,6 +1,8 @@
 /* shuffle.c: Durstenfeld's shuffle by numbers that depend on a key and a count alone. */
 #include "shuffle.h"
 
+#include <string.h>
+
 /* The state of splitmix64 (Steele, Lea & Flood 2014), whose numbers are mix(state). */
 typedef struct numbers {
     uint64_t state;
@@ -60,7 +62,7 @@ void gs_groups_begin(gs_groups *g, uint64_t seed, uint64_t epoch, uint64_t n,
     g->order = order;
 }
 
-uint64_t gs_groups_next(gs_groups *g, int64_t *rows, bool within)
+uint64_t gs_groups_next(gs_groups *g, int64_t *rows, int64_t *stored, bool within)
 {
     uint64_t count = 0;
     for (int k = 0; k < GS_MIXED_BLOCKS && g->done < g->blocks; k++, g->done++) {
@@ -70,6 +72,8 @@ uint64_t gs_groups_next(gs_groups *g, int64_t *rows, bool within)
         for (uint64_t i = 0; i < size; i++)
             rows[count++] = (int64_t)(first + i);
     }
+    if (stored)
+        memcpy(stored, rows, count * sizeof *rows);
     numbers r = {g->state};
     shuffle(&r, rows, count);
     g->state = r.state;

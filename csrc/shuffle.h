@@ -8,7 +8,7 @@
 
 enum {
     GS_BLOCK_BYTES = 32768, /* rows that stay together in a shuffle by blocks */
-    GS_MIXED_BLOCKS = 16    /* blocks whose rows are shuffled together */
+    GS_MIXED_BLOCKS = 8     /* blocks whose rows are shuffled together */
 };
 
 /* A permutation of [0, n) by rows. */
@@ -27,7 +27,8 @@ void gs_groups_begin(gs_groups *g, uint64_t seed, uint64_t epoch, uint64_t n,
                      uint64_t block, int64_t *order);
 
 /* The rows of the next group, and how many: 0 after the last. `within`: counted from
- * the first of the group, whose blocks lie one after the other. */
-uint64_t gs_groups_next(gs_groups *g, int64_t *rows, bool within);
+ * the first of the group, whose blocks lie one after the other. `stored`, if not NULL:
+ * the same rows as they are stored. */
+uint64_t gs_groups_next(gs_groups *g, int64_t *rows, int64_t *stored, bool within);
 
 #endif

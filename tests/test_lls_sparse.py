@@ -9,7 +9,7 @@ import scipy.sparse as sp
 
 import gradstep as gs
 from gradstep import _core, lls
-from gradstep.lls.data import block
+from gradstep.lls.data import Route, block
 from support import hyper_of, kernels, label, random_state
 
 Array: TypeAlias = Any
@@ -109,11 +109,11 @@ def test_an_option_that_moves_all_columns_is_seen_within_a_batch() -> None:
         trainer = lls.Trainer(L, optimizer=RULES["sgd"], batch_size=30, average=average)
         trainer.penalise(N)
         found = block("test", X, y)
-        trainer.run(found, rows[:47])
+        trainer.run(found, Route(rows[:47]))
         trainer.optimizer.param_groups[0]["weight_decay"] = 0.2
-        trainer.run(found, rows[47:70])
+        trainer.run(found, Route(rows[47:70]))
         trainer.optimizer.param_groups[0]["weight_decay"] = 0.0
-        trainer.run(found, rows[70:])
+        trainer.run(found, Route(rows[70:]))
         trainer.flush()
         return trainer.model.coef
 

@@ -10,7 +10,7 @@ import gradstep as gs
 from gradstep import _lls, lls
 
 MASK = 2**64 - 1
-BLOCK_BYTES, MIXED = 32768, 16
+BLOCK_BYTES, MIXED = 32768, 8
 
 
 def mix(x: int) -> int:

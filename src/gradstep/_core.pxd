@@ -39,6 +39,12 @@ cdef extern from "lls_run.h" nogil:
         size_t count
         void *packed[8]
 
+    ctypedef struct gs_lls_route:
+        const int64_t *rows
+        size_t count
+        const int64_t *soon
+        size_t foreseen
+
     ctypedef struct gs_lls_ops:
         pass
 
@@ -70,9 +76,9 @@ cdef extern from "kernel.h" nogil:
 
 
 # What csrc/lls_run.h does, for a plan between Engine.enter() and leave().
-cdef bint lls_run(gs_lls *p, const int64_t *rows, size_t count) noexcept nogil
+cdef bint lls_run(gs_lls *p, gs_lls_route route) noexcept nogil
 cdef bint lls_flush(gs_lls *p) noexcept nogil
-cdef void lls_evaluate(gs_lls *p, const int64_t *rows, size_t count) noexcept nogil
+cdef void lls_evaluate(gs_lls *p, gs_lls_route route) noexcept nogil
 cdef double lls_finish(gs_lls *p) noexcept nogil
 cdef double lls_waiting(const gs_lls *p) noexcept nogil
 cdef void lls_moments(

@@ -38,9 +38,9 @@ cdef extern from "plan.h" nogil:
     void gs_plan_leave(gs_plan *plan)
 
 cdef extern from "lls_run.h" nogil:
-    bint gs_lls_run(gs_lls *p, const int64_t *rows, size_t count)
+    bint gs_lls_run(gs_lls *p, gs_lls_route route)
     bint gs_lls_flush(gs_lls *p)
-    void gs_lls_evaluate(gs_lls *p, const int64_t *rows, size_t count)
+    void gs_lls_evaluate(gs_lls *p, gs_lls_route route)
     double gs_lls_finish(gs_lls *p)
     double gs_lls_waiting(const gs_lls *p)
     void gs_lls_moments(
@@ -84,16 +84,16 @@ cdef void plan_step(gs_plan *plan) noexcept nogil:
     gs_plan_step(plan)
 
 
-cdef bint lls_run(gs_lls *p, const int64_t *rows, size_t count) noexcept nogil:
-    return gs_lls_run(p, rows, count)
+cdef bint lls_run(gs_lls *p, gs_lls_route route) noexcept nogil:
+    return gs_lls_run(p, route)
 
 
 cdef bint lls_flush(gs_lls *p) noexcept nogil:
     return gs_lls_flush(p)
 
 
-cdef void lls_evaluate(gs_lls *p, const int64_t *rows, size_t count) noexcept nogil:
-    gs_lls_evaluate(p, rows, count)
+cdef void lls_evaluate(gs_lls *p, gs_lls_route route) noexcept nogil:
+    gs_lls_evaluate(p, route)
 
 
 cdef double lls_finish(gs_lls *p) noexcept nogil:

@@ -13,6 +13,7 @@ from gradstep._core cimport (
     GS_DENSE,
     Engine,
     gs_lls,
+    gs_lls_route,
     gs_lls_rows_fit,
     gs_lls_sums,
     lls_evaluate,
@@ -42,7 +43,9 @@ cdef extern from "shuffle.h" nogil:
         gs_groups *g, uint64_t seed, uint64_t epoch, uint64_t n, uint64_t block,
         int64_t *order,
     )
-    uint64_t gs_groups_next(gs_groups *g, int64_t *rows, bint within)
+    uint64_t gs_groups_next(
+        gs_groups *g, int64_t *rows, int64_t *stored, bint within
+    )
 
 
 cdef cnp.ndarray integers(cnp.npy_intp n):
@@ -81,7 +84,7 @@ cdef class Groups:
         cdef cnp.ndarray rows = integers(GS_MIXED_BLOCKS * block)
         cdef int64_t *found = at(rows)
         with nogil:
-            count = gs_groups_next(&self.groups, found, self.within)
+            count = gs_groups_next(&self.groups, found, NULL, self.within)
         if count == 0:
             raise StopIteration
         first = self.order[done : self.groups.done] * block
@@ -91,26 +94,38 @@ cdef class Groups:
 
 def shuffled(uint64_t seed, uint64_t epoch, uint64_t n, uint64_t row_bytes, bint blocks):
     """The rows of an epoch, int64, in the order of csrc/shuffle.h."""
-    cdef cnp.ndarray rows = integers(n)
-    cdef int64_t *found = at(rows)
-    cdef Groups groups
-    cdef uint64_t count
-    if not blocks:
-        with nogil:
-            gs_shuffle_rows(seed, epoch, n, found)
-        return rows
-    groups = Groups(seed, epoch, n, row_bytes, within=False)
+    cdef cnp.ndarray rows
+    cdef int64_t *found
+    if blocks:
+        return foreseen(seed, epoch, n, row_bytes)[0]
+    rows = integers(n)
+    found = at(rows)
+    with nogil:
+        gs_shuffle_rows(seed, epoch, n, found)
+    return rows
+
+
+def foreseen(uint64_t seed, uint64_t epoch, uint64_t n, uint64_t row_bytes):
+    """The rows of an epoch by blocks, and with each but those of the last group one to
+    fetch: of the group that follows, in the order in which they are stored."""
+    cdef cnp.ndarray rows = integers(n), stored = integers(n)
+    cdef int64_t *to = at(rows)
+    cdef int64_t *stored_to = at(stored)
+    cdef Groups groups = Groups(seed, epoch, n, row_bytes, within=False)
+    cdef uint64_t count, group = GS_MIXED_BLOCKS * groups.groups.block
     with nogil:
         while True:
-            count = gs_groups_next(&groups.groups, found, False)
+            count = gs_groups_next(&groups.groups, to, stored_to, False)
             if count == 0:
                 break
-            found += count
-    return rows
+            to += count
+            stored_to += count
+    return rows, stored[min(group, n) :]
 
 
 cdef size_t MOST_PIECES = 16  # of a batch that are summed at a time
 cdef size_t PIECE_BYTES = 1 << 24  # of all their sums
+cdef size_t AHEAD = 16, AHEAD_NARROW = 32  # rows that are fetched before their turn
 cdef size_t ARRAYS = 2 + GS_MAX_STATE  # that an update of some columns packs
 
 
@@ -255,17 +270,32 @@ cdef class Loop:
             self.engine.plan.tensor[i].segment.g = NULL
         self.engine.leave()
 
-    def run(self, cnp.ndarray rows):
+    cdef gs_lls_route route(self, cnp.ndarray rows, cnp.ndarray soon):
+        """By default, what comes some rows later is fetched with each."""
+        cdef gs_lls_route found
+        cdef size_t ahead = AHEAD_NARROW if self.p.model.L < 16 else AHEAD
+        found.rows = at(rows)
+        found.count = rows.size
+        if soon is not None:
+            found.soon = at(soon)
+            found.foreseen = min(<size_t>soon.size, found.count)
+        else:
+            ahead = min(ahead, found.count)
+            found.soon = found.rows + ahead
+            found.foreseen = found.count - ahead
+        return found
+
+    def run(self, cnp.ndarray rows, cnp.ndarray soon=None):
         """An update for every batch that these rows, int64, complete; what is left waits.
-        Returns whether all coefficients are finite."""
-        cdef size_t count = rows.size
-        cdef const int64_t *order = at(rows)
+        With each of them, that of `soon` is fetched. Returns whether all coefficients are
+        finite."""
+        cdef gs_lls_route route = self.route(rows, soon)
         cdef bint finite
         self.engine.enter()
         try:
             self.begin()
             with nogil:
-                finite = lls_run(&self.p, order, count)
+                finite = lls_run(&self.p, route)
         finally:
             self.end()
         return finite
@@ -293,10 +323,9 @@ cdef class Loop:
 
     def evaluate(self, cnp.ndarray rows):
         """Add the sums of these rows, for `finish`."""
-        cdef size_t count = rows.size
-        cdef const int64_t *order = at(rows)
+        cdef gs_lls_route route = self.route(rows, None)
         with nogil:
-            lls_evaluate(&self.p, order, count)
+            lls_evaluate(&self.p, route)
 
     def finish(self):
         """The gradient of the rows that were evaluated goes to model["g"] and ["gb"];

@@ -63,8 +63,8 @@ class Conjugate:
         for block, rows in self.data.visits(0, _IN_ORDER):
             loop.set_data(block.X, block.y if with_y else None, block.weight)
             for part in slices(rows, block.row_bytes):
-                loop.evaluate(part)
-            n += len(rows)
+                loop.evaluate(part.rows)
+            n += len(rows.rows)
         squares = loop.finish()
         return float(squares / n) if n else math.nan
 

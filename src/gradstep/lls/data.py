@@ -59,17 +59,38 @@ class Order(NamedTuple):
     seed: int
     function: Callable[[int], npt.ArrayLike] | None
 
-    def of(self, epoch: int, n: int, row_bytes: int) -> Array:
-        """Return the rows of an epoch over n rows in memory."""
+    def of(self, epoch: int, n: int, row_bytes: int) -> "Route":
+        """Return the way through n rows in memory in an epoch."""
         if self.function is not None:
             rows = self.function(epoch)
-            return check.row_numbers("fit: order", rows, n, _lls.rows_fit)
+            return Route(check.row_numbers("fit: order", rows, n, _lls.rows_fit))
         if self.shuffle is None:
-            return np.arange(n)
+            return Route(np.arange(n))
         by_blocks = self.shuffle == "blocks"
         if self.shuffle == "auto":
             by_blocks = n * row_bytes >= CACHED
-        return _lls.shuffled(self.seed, epoch, n, row_bytes, by_blocks)
+        if by_blocks:
+            return Route(*_lls.foreseen(self.seed, epoch, n, row_bytes))
+        return Route(_lls.shuffled(self.seed, epoch, n, row_bytes, False))
+
+
+class Route(NamedTuple):
+    """Rows to visit, and with each another to fetch, if not one that comes soon."""
+
+    rows: Array
+    soon: Array | None = None
+
+    def part(self, start: int, stop: int) -> "Route":
+        """Return what is from the row `start` of them to before `stop`."""
+        soon = None if self.soon is None else self.soon[start:]
+        return Route(self.rows[start:stop], soon)
+
+    def among(self, kept: Array | None) -> "Route":
+        """Return the way through these rows of which the route's are the numbers."""
+        if kept is None:
+            return self
+        soon = None if self.soon is None else kept[self.soon]
+        return Route(kept[self.rows], soon)
 
 
 def checked_order(shuffle: Any, seed: Any, function: Any) -> Order:
@@ -83,7 +104,7 @@ def checked_order(shuffle: Any, seed: Any, function: Any) -> Order:
     return Order(shuffle, key, function)
 
 
-Visits = Iterator[tuple[Block, Array]]
+Visits = Iterator[tuple[Block, Route]]
 
 
 class Data(Protocol):
@@ -117,8 +138,8 @@ class InMemory:
 
     def visits(self, epoch: int, order: Order) -> Visits:
         assert self.n is not None
-        rows = order.of(epoch, self.n, self.block.row_bytes)
-        yield self.block, rows if self.kept is None else self.kept[rows]
+        route = order.of(epoch, self.n, self.block.row_bytes)
+        yield self.block, route.among(self.kept)
 
     def check_still(self) -> None:
         """Refuse arrays that have been resized since."""
@@ -172,10 +193,10 @@ class Chunks:
                     )
             n = len(found.y)
             if order.shuffle is None:
-                yield found, np.arange(n)
+                yield found, Route(np.arange(n))
             else:  # epochs of fits without chunks are no multiples of 2^32
                 key = (epoch << 32) + k + 1
-                yield found, _lls.shuffled(order.seed, key, n, found.row_bytes, False)
+                yield found, Route(_lls.shuffled(order.seed, key, n, 0, False))
         if k < 0:
             raise ValueError(
                 f"fit: X yields no chunk in epoch {epoch}, though it did before; pass "

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gradstep.lls.data import Block, Data, InMemory, Order
+from gradstep.lls.data import Block, Data, InMemory, Order, Route
 from gradstep.lls.result import Fit, Progress
 from gradstep.lls.trainer import Trainer
 from gradstep.lls.validation import Validation
@@ -89,8 +89,8 @@ class Epochs:
         trainer = self._trainer
         trainer.begin_epoch()
         begun = trainer.n_updates
-        for block, rows in self._data.visits(epoch, self._order):
-            for part in self._parts(begun, rows):
+        for block, route in self._data.visits(epoch, self._order):
+            for part in self._parts(begun, route):
                 if self._due(begun) and self._called(epoch):
                     self._note()
                     return "callback"
@@ -111,10 +111,10 @@ class Epochs:
                 self._scheduler.step()
         return "tol" if self._patience.ended else None
 
-    def _parts(self, begun: int, rows: Array) -> Iterator[Array]:
-        """Cut rows where there is something to do between two updates."""
+    def _parts(self, begun: int, route: Route) -> Iterator[Route]:
+        """Cut a route where there is something to do between two updates."""
         at = 0
-        while at < len(rows):
+        while at < len(route.rows):
             size = sys.maxsize
             now = self._trainer.n_updates
             if self._scheduler is not None and self._by_update:
@@ -122,7 +122,7 @@ class Epochs:
             elif self._callback and self._every:
                 following = ((now - begun) // self._every + 1) * self._every + begun
                 size = self._trainer.rows_until(following)
-            yield rows[at : at + size]
+            yield route.part(at, at + size)
             at += size
 
     def _due(self, begun: int) -> bool:
@@ -132,11 +132,11 @@ class Epochs:
         done, waiting = self._trainer.n_updates - begun, self._trainer.waiting
         return bool(done and done % self._every == 0 and not waiting)
 
-    def _run(self, block: Block, rows: Array) -> None:
+    def _run(self, block: Block, route: Route) -> None:
         if isinstance(self._data, InMemory):
             self._data.check_still()
         before = self._trainer.n_updates
-        self._trainer.run(block, rows)
+        self._trainer.run(block, route)
         self._schedule(self._trainer.n_updates - before)
 
     def _schedule(self, updates: int) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from gradstep import _core, _lls
 from gradstep.lls import arguments as check
-from gradstep.lls.data import Data, Order
+from gradstep.lls.data import Data, Order, Route
 from gradstep.structure import Array
 
 # Deviations that are a smaller share of the mean than this are rounding.
@@ -54,14 +54,14 @@ def _moments(loop: _lls.Loop, data: Data, about: Array) -> Array:
     for block, rows in data.visits(0, Order(None, 0, None)):
         loop.set_data(block.X, None, block.weight)
         for part in slices(rows, block.row_bytes):
-            loop.moments(part, about, moments)
+            loop.moments(part.rows, about, moments)
     return moments
 
 
-def slices(rows: Array, row_bytes: int) -> list[Array]:
+def slices(rows: Route, row_bytes: int) -> list[Route]:
     """Cut rows into portions of some 10 ms of work, between which signals are seen."""
     size = max(256, (1 << 24) // max(1, row_bytes))
-    return [rows[at : at + size] for at in range(0, len(rows), size)]
+    return [rows.part(at, at + size) for at in range(0, len(rows.rows), size)]
 
 
 class Model:

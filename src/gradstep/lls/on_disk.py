@@ -8,7 +8,7 @@ import numpy as np
 
 from gradstep import _lls
 from gradstep.lls import arguments as check
-from gradstep.lls.data import CACHED, Block, Order, Visits
+from gradstep.lls.data import CACHED, Block, Order, Route, Visits
 from gradstep.lls.files import Rows, Source
 from gradstep.structure import Array
 
@@ -52,9 +52,9 @@ class OnDisk:
                 before = waiting
                 waiting = reader.submit(read, spans, buffers[k % 2]), rows
                 if before is not None:
-                    yield self._block(before[0].result()), before[1]
+                    yield self._block(before[0].result()), Route(before[1])
             if waiting is not None:
-                yield self._block(waiting[0].result()), waiting[1]
+                yield self._block(waiting[0].result()), Route(waiting[1])
 
     def _groups(self, epoch: int, order: Order) -> Iterator[tuple[Spans, Array]]:
         """Yield what to read, and the order of its rows, counted within it."""

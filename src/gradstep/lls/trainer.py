@@ -10,7 +10,7 @@ import numpy.typing as npt
 from gradstep import _lls
 from gradstep.lls import arguments as check
 from gradstep.lls import stable
-from gradstep.lls.data import Block, block
+from gradstep.lls.data import Block, Route, block
 from gradstep.lls.model import Model, Scaling
 from gradstep.lls.result import DivergenceError
 from gradstep.lls.validation import Validation
@@ -249,7 +249,7 @@ class Trainer:
         self.penalise(len(found.y))
         self.begin_epoch()
         try:
-            self.run(found, np.arange(len(found.y)))
+            self.run(found, Route(np.arange(len(found.y))))
             self.flush()
         except BaseException:
             self._loop.forget()  # rows of an update that will not come
@@ -275,7 +275,7 @@ class Trainer:
         wanting = max(0, updates - self.n_updates) * self.batch_size
         return max(0, wanting - self.waiting)
 
-    def run(self, found: Block, rows: Array) -> None:
+    def run(self, found: Block, route: Route) -> None:
         """Update for every batch that is filled, looking at signals now and then."""
         self._take(found)
         self._check_optimizer(self.optimizer)
@@ -283,7 +283,7 @@ class Trainer:
             raise ValueError(f"{self._who}: the optimizer has been given other arrays")
         at_once = max(256, _SLICE // max(1, found.row_bytes // 8))
         at = 0
-        while at < len(rows):
+        while at < len(route.rows):
             size = at_once
             begins = self._average_after
             if begins is not None and self.model.total is None:
@@ -293,9 +293,9 @@ class Trainer:
                 else:
                     self.model.average()
                     self._loop.set_total(self.model.total)
-            part = rows[at : at + size]
+            part = route.part(at, at + size)
             before = self.model.snapshot()
-            self._judge(self._loop.run(part), before)
+            self._judge(self._loop.run(*part), before)
             at += size
 
     def flush(self) -> None:
