@@ -72,8 +72,9 @@ def dense(n: int, columns: int, dtype: type) -> dict[str, Callable[[], None]]:
 def sparse(n: int, columns: int, stored: int) -> dict[str, Callable[[], None]]:
     """Return what is timed on rows of so many values."""
     rng = np.random.default_rng(0)
-    indices = rng.integers(0, columns, (n, stored), dtype=np.int32)
+    indices = rng.integers(0, columns - stored + 1, (n, stored), dtype=np.int32)
     indices.sort(axis=1)
+    indices += np.arange(stored, dtype=np.int32)  # none twice in a row
     starts = np.arange(0, n * stored + 1, stored, dtype=np.int32)
     X = scipy.sparse.csr_array(
         (rng.standard_normal(n * stored), indices.ravel(), starts), (n, columns)

@@ -83,7 +83,7 @@ RULE_FN void NAME(fetch)(const gs_lls_data *d, size_t L, size_t i, const int whe
 /* What comes soon into L2, as fetches into L1 wait for one another in its few buffers
  * for misses; and from there into L1. */
 RULE_FN void NAME(fetch_ahead)(const gs_lls_data *d, const gs_lls_model *m,
-                               const gs_lls_route *r, size_t i)
+                               const gs_lls_route *r, size_t i, const size_t near)
 {
     if (i < r->foreseen) {
         const size_t far = (size_t)r->soon[i];
@@ -91,8 +91,8 @@ RULE_FN void NAME(fetch_ahead)(const gs_lls_data *d, const gs_lls_model *m,
         if (d->y)
             __builtin_prefetch((const T *)d->y + far * m->K, 0, TO_L2);
     }
-    if (i + NEAR < r->count)
-        NAME(fetch)(d, m->L, (size_t)r->rows[i + NEAR], TO_L1);
+    if (i + near < r->count)
+        NAME(fetch)(d, m->L, (size_t)r->rows[i + near], TO_L1);
 }
 
 static void NAME(wide)(const gs_lls_data *d, const gs_lls_model *m,
@@ -102,7 +102,7 @@ static void NAME(wide)(const gs_lls_data *d, const gs_lls_model *m,
     if (m->L * sizeof(T) <= IN_L1)
         for (; i + TOGETHER <= n; i += TOGETHER) {
             for (size_t r = i; r < i + TOGETHER; r++)
-                NAME(fetch_ahead)(d, m, route, r);
+                NAME(fetch_ahead)(d, m, route, r, NEAR);
             NAME(together)(d, m, route->rows + i, sums, TOGETHER);
         }
     for (; i < n; i++)
@@ -122,8 +122,7 @@ RULE_FN void NAME(narrow)(const gs_lls_data *d, const gs_lls_model *m,
             sum[j] = sums[k * L + j];
         for (size_t i = 0; i < n; i++) {
             const T *x = (const T *)d->X + (size_t)route->rows[i] * L;
-            if (i < route->foreseen)
-                NAME(fetch)(d, L, (size_t)route->soon[i], TO_L1);
+            NAME(fetch_ahead)(d, m, route, i, NEAR_NARROW);
             const double dot = NAME(dot_narrow)(x, u, L);
             const double pull =
                 NAME(residual)(d, m, (size_t)route->rows[i], k, dot, &pulls, &squares);
@@ -157,7 +156,9 @@ static void NAME(dense)(const gs_lls_data *d, const gs_lls_model *m,
         CASE(7)
         CASE(8)
         CASE(9)
-        CASE(10) CASE(11) CASE(12) CASE(13) CASE(14) CASE(15)
+        CASE(10)
+        CASE(11)
+        CASE(12) CASE(13) CASE(14) CASE(15)
 #undef CASE
             default : NAME(wide)(d, m, &route, n, sums);
     }

@@ -3,7 +3,7 @@
 """Hands the arrays of a least-squares problem to the C loop of csrc/lls_run.h."""
 
 cimport numpy as cnp
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 import numpy as np
 
@@ -46,6 +46,38 @@ cdef extern from "shuffle.h" nogil:
     uint64_t gs_groups_next(
         gs_groups *g, int64_t *rows, int64_t *stored, bint within
     )
+
+
+cdef extern from "csr.h" nogil:
+    enum:
+        GS_CSR_WRONG
+        GS_CSR_ASCENDING
+    int gs_csr_check32(
+        const int32_t *start, const int32_t *column, int64_t N, int64_t L, int64_t stored
+    )
+    int gs_csr_check64(
+        const int64_t *start, const int64_t *column, int64_t N, int64_t L, int64_t stored
+    )
+
+
+def csr_check(cnp.ndarray start, cnp.ndarray column, int64_t L):
+    """Whether starts and columns, of one type, int32 or int64, are within a matrix of L
+    columns; if so, whether columns ascend in every row."""
+    cdef int64_t N = start.size - 1, stored = column.size
+    cdef bint narrow = cnp.PyArray_ITEMSIZE(start) == 4
+    cdef void *starts = cnp.PyArray_DATA(start)
+    cdef void *columns = cnp.PyArray_DATA(column)
+    cdef int found
+    with nogil:
+        if narrow:
+            found = gs_csr_check32(
+                <int32_t *>starts, <int32_t *>columns, N, L, stored
+            )
+        else:
+            found = gs_csr_check64(
+                <int64_t *>starts, <int64_t *>columns, N, L, stored
+            )
+    return found != GS_CSR_WRONG, found == GS_CSR_ASCENDING
 
 
 cdef cnp.ndarray integers(cnp.npy_intp n):
@@ -92,35 +124,70 @@ cdef class Groups:
         return spans, rows[:count]
 
 
+cdef class Portions:
+    """The rows of an epoch by blocks, some groups at a time, and with each of them one to
+    fetch: of the group that follows, in the order in which they are stored.
+
+    What one step yields is overwritten by the next."""
+    cdef Groups groups
+    cdef cnp.ndarray rows, stored
+    cdef uint64_t most   # rows of a portion
+    cdef uint64_t total  # that have been made
+    cdef uint64_t kept   # the last of them, which come with the next portion
+
+    def __init__(
+        self, uint64_t seed, uint64_t epoch, uint64_t n, uint64_t row_bytes,
+        uint64_t most=1 << 16,
+    ):
+        self.groups = Groups(seed, epoch, n, row_bytes, within=False)
+        cdef uint64_t group = GS_MIXED_BLOCKS * self.groups.groups.block
+        self.most = most
+        self.rows = integers(min(n, most + 2 * group))
+        self.stored = integers(min(n, most + 2 * group))
+        self.total = 0
+        self.kept = self.make()
+
+    cdef uint64_t make(self) noexcept:
+        """One more group; returns its rows."""
+        cdef uint64_t count = gs_groups_next(
+            &self.groups.groups, at(self.rows) + self.total,
+            at(self.stored) + self.total, False,
+        )
+        self.total += count
+        return count
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        cdef uint64_t first = self.kept, count = self.kept
+        if first == 0:
+            raise StopIteration
+        for a in (self.rows, self.stored):
+            a[:first] = a[self.total - first : self.total].copy()
+        self.total = first
+        while count and (self.total < self.most or self.total == first):
+            count = self.make()
+        self.kept = count
+        return self.rows[: self.total - count], self.stored[first : self.total]
+
+
 def shuffled(uint64_t seed, uint64_t epoch, uint64_t n, uint64_t row_bytes, bint blocks):
     """The rows of an epoch, int64, in the order of csrc/shuffle.h."""
-    cdef cnp.ndarray rows
-    cdef int64_t *found
+    cdef cnp.ndarray rows = integers(n)
+    cdef int64_t *found = at(rows)
+    cdef Groups groups
+    cdef uint64_t count = 1
     if blocks:
-        return foreseen(seed, epoch, n, row_bytes)[0]
-    rows = integers(n)
-    found = at(rows)
-    with nogil:
-        gs_shuffle_rows(seed, epoch, n, found)
+        groups = Groups(seed, epoch, n, row_bytes, within=False)
+        with nogil:
+            while count:
+                count = gs_groups_next(&groups.groups, found, NULL, False)
+                found += count
+    else:
+        with nogil:
+            gs_shuffle_rows(seed, epoch, n, found)
     return rows
-
-
-def foreseen(uint64_t seed, uint64_t epoch, uint64_t n, uint64_t row_bytes):
-    """The rows of an epoch by blocks, and with each but those of the last group one to
-    fetch: of the group that follows, in the order in which they are stored."""
-    cdef cnp.ndarray rows = integers(n), stored = integers(n)
-    cdef int64_t *to = at(rows)
-    cdef int64_t *stored_to = at(stored)
-    cdef Groups groups = Groups(seed, epoch, n, row_bytes, within=False)
-    cdef uint64_t count, group = GS_MIXED_BLOCKS * groups.groups.block
-    with nogil:
-        while True:
-            count = gs_groups_next(&groups.groups, to, stored_to, False)
-            if count == 0:
-                break
-            to += count
-            stored_to += count
-    return rows, stored[min(group, n) :]
 
 
 cdef size_t MOST_PIECES = 16  # of a batch that are summed at a time

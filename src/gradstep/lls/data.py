@@ -13,6 +13,9 @@ from gradstep.structure import Array
 
 _NONE = object()  # what no chunk is
 
+# Rows whose numbers are made at a time.
+PORTION = 1 << 16
+
 # Bytes of X from which shuffle="auto" goes by blocks.
 CACHED = 1 << 22
 
@@ -59,19 +62,26 @@ class Order(NamedTuple):
     seed: int
     function: Callable[[int], npt.ArrayLike] | None
 
-    def of(self, epoch: int, n: int, row_bytes: int) -> "Route":
-        """Return the way through n rows in memory in an epoch."""
-        if self.function is not None:
-            rows = self.function(epoch)
-            return Route(check.row_numbers("fit: order", rows, n, _lls.rows_fit))
-        if self.shuffle is None:
-            return Route(np.arange(n))
+    def of(self, epoch: int, n: int, row_bytes: int) -> "Iterator[Route]":
+        """Yield the ways through n rows in memory in an epoch, one after the other.
+
+        By portions: numbers of a million rows would have to go to memory and back. A
+        way is valid until the next one is asked for.
+        """
         by_blocks = self.shuffle == "blocks"
         if self.shuffle == "auto":
             by_blocks = n * row_bytes >= CACHED
-        if by_blocks:
-            return Route(*_lls.foreseen(self.seed, epoch, n, row_bytes))
-        return Route(_lls.shuffled(self.seed, epoch, n, row_bytes, False))
+        if self.function is not None:
+            rows = self.function(epoch)
+            yield Route(check.row_numbers("fit: order", rows, n, _lls.rows_fit))
+        elif self.shuffle is None:
+            for first in range(0, n, PORTION):
+                yield Route(np.arange(first, min(first + PORTION, n)))
+        elif by_blocks:
+            for rows, soon in _lls.Portions(self.seed, epoch, n, row_bytes, PORTION):
+                yield Route(rows, soon)
+        else:
+            yield Route(_lls.shuffled(self.seed, epoch, n, row_bytes, False))
 
 
 class Route(NamedTuple):
@@ -138,8 +148,8 @@ class InMemory:
 
     def visits(self, epoch: int, order: Order) -> Visits:
         assert self.n is not None
-        route = order.of(epoch, self.n, self.block.row_bytes)
-        yield self.block, route.among(self.kept)
+        for route in order.of(epoch, self.n, self.block.row_bytes):
+            yield self.block, route.among(self.kept)
 
     def check_still(self) -> None:
         """Refuse arrays that have been resized since."""
@@ -237,26 +247,39 @@ def _is_sparse(X: Any) -> bool:
 
 def _csr(name: str, X: Any) -> tuple[tuple[Array, ...], tuple[int, int]]:
     """Return values, columns and starts, validated: C follows them blindly."""
-    import scipy.sparse  # noqa: PLC0415  # heavy, and loaded if there is such a matrix
-
     if X.ndim != 2:
         raise ValueError(f"{name} must have shape (N, L), got {X.shape}")
-    try:
-        rows = X if X.format == "csr" else X.tocsr()
-        # Flags that were kept may be out of date, and checks prune: not the caller's.
-        parts = (rows.data, rows.indices, rows.indptr)
-        X = scipy.sparse.csr_array(parts, shape=rows.shape)
-        X.check_format(full_check=True)
-    except (ValueError, IndexError) as error:
-        raise ValueError(f"{name} is no valid sparse matrix: {error}") from None
-    if not X.has_canonical_format:  # columns in no order, or twice in a row
-        X = X.copy()
-        X.sum_duplicates()
     if X.dtype.kind not in "fiub":
         raise TypeError(f"{name} must hold real numbers, got {X.dtype}")
-    index = np.int32 if X.indices.dtype == X.indptr.dtype == np.int32 else np.int64
-    return (
-        check.plain(X.data, _arithmetic(X.dtype)),
-        check.plain(X.indices, index),
-        check.plain(X.indptr, index),
-    ), X.shape
+    wrong = f"{name} is no valid sparse matrix: its indices"
+    try:
+        rows = X if X.format == "csr" else X.tocsr()
+    except (ValueError, IndexError) as error:
+        raise ValueError(f"{wrong} cannot be read: {error}") from None
+    parts, ascends = _checked_csr(wrong, rows)
+    if not ascends:  # columns in no order, or twice
+        rows = rows.copy()
+        rows.has_canonical_format = False  # whatever was known of it
+        rows.sum_duplicates()
+        parts, _ = _checked_csr(wrong, rows)
+    return parts, X.shape
+
+
+def _checked_csr(wrong: str, X: Any) -> tuple[tuple[Array, ...], bool]:
+    """Return its arrays as C reads them, and whether columns ascend in each row."""
+    values, columns, starts = X.data, X.indices, X.indptr
+    if not (
+        values.ndim == columns.ndim == starts.ndim == 1
+        and len(starts) == X.shape[0] + 1
+        and len(columns) == len(values)
+        and columns.dtype.kind == starts.dtype.kind == "i"
+    ):
+        raise ValueError(
+            f"{wrong} are not of the shape and type of its values and rows"
+        )
+    both = np.int32 if columns.dtype == starts.dtype == np.int32 else np.int64
+    columns, starts = check.plain(columns, both), check.plain(starts, both)
+    right, ascends = _lls.csr_check(starts, columns, X.shape[1])
+    if not right:
+        raise ValueError(f"{wrong} point outside of it")
+    return (check.plain(values, _arithmetic(values.dtype)), columns, starts), ascends
