@@ -32,6 +32,7 @@ typedef struct gs_lls_model {
     void *g, *gb;
     const double *mean, *inverse; /* L each, or NULL: 0 and 1 */
     void *u;                      /* K x L; w itself if inverse is NULL */
+    double *wide;                 /* u in float64, which dense rows meet; may be u */
     double *c;                    /* K */
     double ridge;                 /* the penalty, for each row */
     bool divide;                  /* gradients by the rows of a batch */
@@ -98,8 +99,8 @@ enum { GS_DENSE, GS_CSR32, GS_CSR64, GS_FORMS };
 typedef struct gs_lls_ops {
     gs_lls_rows_fn *rows[GS_FORMS];
     gs_lls_moments_fn *moments[GS_FORMS];
-    /* u and c, from w and b */
-    void (*meet)(const gs_lls_model *m);
+    /* u and c, from w and b; `wide` too, for dense rows */
+    void (*meet)(const gs_lls_model *m, bool dense);
     /* g and gb of a batch of n rows, from its sums, which are zero afterwards. With
      * `touched`, packed g and w instead of g. */
     void (*finish)(const gs_lls_model *m, gs_lls_touched *touched, size_t n,

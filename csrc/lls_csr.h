@@ -15,6 +15,19 @@ RULE_FN double CSR(dot)(const T *restrict x, const INDEX *restrict column,
     return n < GS_LANES ? rest : gs_tree(lane) + rest;
 }
 
+/* The same of what has been packed. */
+RULE_FN double CSR(dot_packed)(const T *restrict x, const T *restrict u, size_t n)
+{
+    double lane[GS_LANES] = {0}, rest = 0;
+    const size_t whole = n - n % GS_LANES;
+    for (size_t p = 0; p < whole; p += GS_LANES)
+        for (size_t k = 0; k < GS_LANES; k++)
+            lane[k] += (double)x[p + k] * (double)u[p + k];
+    for (size_t p = whole; p < n; p++)
+        rest += (double)x[p] * (double)u[p];
+    return n < GS_LANES ? rest : gs_tree(lane) + rest;
+}
+
 RULE_FN void CSR(add)(double *restrict g, double pull, const T *restrict x,
                       const INDEX *restrict column, size_t n)
 {
@@ -115,8 +128,7 @@ static void CSR(alone)(const gs_lls_data *d, const gs_lls_model *m, gs_lls_touch
         const T *w = (const T *)t->packed[0] + k * n;
         T *g = (T *)t->packed[1] + k * n;
         double pulls = 0;
-        const double dot =
-            n < GS_LANES ? NAME(dot_narrow)(x, w, n) : NAME(dot)(x, w, n);
+        const double dot = CSR(dot_packed)(x, w, n);
         const double pull = NAME(residual)(d, m, row, k, dot, &pulls, squares);
         for (size_t p = 0; p < n; p++)
             g[p] = (T)(2 * (pull * (double)x[p]));

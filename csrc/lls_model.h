@@ -1,7 +1,7 @@
 /* lls_model.h: from the sums of a batch to gradients, and what else is done once in an
  * update; included by lls.c with T. */
 
-static void NAME(meet)(const gs_lls_model *m)
+static void NAME(meet)(const gs_lls_model *m, bool dense)
 {
     const T *b = m->b;
     for (size_t k = 0; k < m->K; k++) {
@@ -16,6 +16,9 @@ static void NAME(meet)(const gs_lls_model *m)
                 c -= m->mean[j] * (double)u[j];
         m->c[k] = c;
     }
+    if (dense && (void *)m->wide != m->u)
+        for (size_t j = 0; j < m->K * m->L; j++)
+            m->wide[j] = (double)((const T *)m->u)[j];
 }
 
 /* Of column j, from the sum over rows: as w belongs to scaled features, and with the

@@ -6,21 +6,21 @@
  * of 16, one after the other. Rows add to the gradient in their order, also where
  * several are read together. */
 
-RULE_FN double NAME(dot_narrow)(const T *restrict x, const T *restrict u, size_t L)
+RULE_FN double NAME(dot_narrow)(const T *restrict x, const double *restrict u, size_t L)
 {
     double sum = 0;
     for (size_t j = 0; j < L; j++)
-        sum += (double)x[j] * (double)u[j];
+        sum += (double)x[j] * u[j];
     return sum;
 }
 
-RULE_LOOP double NAME(dot)(const T *restrict x, const T *restrict u, size_t L)
+RULE_LOOP double NAME(dot)(const T *restrict x, const double *restrict u, size_t L)
 {
     double lane[GS_LANES] = {0};
     const size_t whole = L - L % GS_LANES;
     for (size_t j = 0; j < whole; j += GS_LANES)
         for (size_t k = 0; k < GS_LANES; k++)
-            lane[k] += (double)x[j + k] * (double)u[j + k];
+            lane[k] += (double)x[j + k] * u[j + k];
     const double rest = NAME(dot_narrow)(x + whole, u + whole, L - whole);
     return gs_tree(lane) + rest;
 }
@@ -60,7 +60,7 @@ RULE_FN void NAME(together)(const gs_lls_data *d, const gs_lls_model *m,
     double *all_pulls = sums + m->K * L, *all_squares = all_pulls + m->K;
     for (size_t k = 0; k < m->K; k++) {
         double pull[TOGETHER], pulls = all_pulls[k], squares = all_squares[k];
-        const T *u = (const T *)m->u + k * L;
+        const double *u = m->wide + k * L;
         for (size_t r = 0; r < n; r++) {
             const double dot =
                 L < GS_LANES ? NAME(dot_narrow)(x[r], u, L) : NAME(dot)(x[r], u, L);
@@ -117,7 +117,7 @@ RULE_FN void NAME(narrow)(const gs_lls_data *d, const gs_lls_model *m,
     double *all_pulls = sums + m->K * L, *all_squares = all_pulls + m->K;
     for (size_t k = 0; k < m->K; k++) {
         double sum[NARROW], pulls = all_pulls[k], squares = all_squares[k];
-        const T *u = (const T *)m->u + k * L;
+        const double *u = m->wide + k * L;
         for (size_t j = 0; j < L; j++)
             sum[j] = sums[k * L + j];
         for (size_t i = 0; i < n; i++) {
@@ -158,7 +158,8 @@ static void NAME(dense)(const gs_lls_data *d, const gs_lls_model *m,
         CASE(9)
         CASE(10)
         CASE(11)
-        CASE(12) CASE(13) CASE(14) CASE(15)
+        CASE(12)
+        CASE(13) CASE(14) CASE(15)
 #undef CASE
             default : NAME(wide)(d, m, &route, n, sums);
     }

@@ -110,8 +110,9 @@ static void step_touched(gs_lls *p)
 
 static void meet(gs_lls *p)
 {
-    if (p->model.b || p->model.inverse)
-        p->ops->meet(&p->model);
+    const bool dense = p->data.form == GS_DENSE;
+    if (p->model.b || p->model.inverse || (dense && p->model.wide != p->model.u))
+        p->ops->meet(&p->model, dense);
 }
 
 static double squares_of(const gs_lls_model *m, const double *sums)

@@ -28,6 +28,7 @@ cdef extern from "lls_run.h" nogil:
         const double *mean
         const double *inverse
         void *u
+        double *wide
         double *c
         double ridge
         bint divide

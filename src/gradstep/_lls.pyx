@@ -242,6 +242,7 @@ cdef class Loop:
         self.p.model.mean = <const double *>data_of(model["mean"])
         self.p.model.inverse = <const double *>data_of(model["inverse"])
         self.p.model.u = data_of(model["u"])
+        self.p.model.wide = <double *>data_of(model["wide"])
         self.p.model.c = <double *>data_of(model["c"])
         self.p.model.total = <double *>data_of(model["total"])
         self.p.model.ridge = ridge

@@ -100,6 +100,7 @@ class Model:
     def arrays(self) -> dict[str, Any]:
         """Return what `_lls.Loop` takes."""
         scaling = self.scaling
+        u = np.empty_like(self._w) if scaling else self._w
         return {
             "w": self._w,
             "b": self.offset,
@@ -107,7 +108,8 @@ class Model:
             "gb": self.offset_gradient,
             "mean": scaling.mean if scaling else None,
             "inverse": scaling.inverse if scaling else None,
-            "u": np.empty_like(self._w) if scaling else self._w,
+            "u": u,
+            "wide": u if u.dtype == np.float64 else np.empty(u.shape),
             "c": np.zeros(len(self._w)),
             "total": self.total,
         }
