@@ -146,22 +146,25 @@ static void NAME(dense)(const gs_lls_data *d, const gs_lls_model *m,
 #define CASE(l)                                                                        \
     case l:                                                                            \
         NAME(narrow)(d, m, &route, n, sums, l);                                        \
-        return;
-        CASE(1)
-        CASE(2)
-        CASE(3)
-        CASE(4)
-        CASE(5)
-        CASE(6)
-        CASE(7)
-        CASE(8)
-        CASE(9)
-        CASE(10)
-        CASE(11)
-        CASE(12)
-        CASE(13) CASE(14) CASE(15)
+        return
+        CASE(1);
+        CASE(2);
+        CASE(3);
+        CASE(4);
+        CASE(5);
+        CASE(6);
+        CASE(7);
+        CASE(8);
+        CASE(9);
+        CASE(10);
+        CASE(11);
+        CASE(12);
+        CASE(13);
+        CASE(14);
+        CASE(15);
 #undef CASE
-            default : NAME(wide)(d, m, &route, n, sums);
+    default:
+        NAME(wide)(d, m, &route, n, sums);
     }
 }
 
