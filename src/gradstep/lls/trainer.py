@@ -9,11 +9,9 @@ import numpy.typing as npt
 
 from gradstep import _lls
 from gradstep.lls import arguments as check
-from gradstep.lls import stable
 from gradstep.lls.data import Block, Route, block
+from gradstep.lls.guard import Guard, Snapshot
 from gradstep.lls.model import Model, Scaling
-from gradstep.lls.result import DivergenceError
-from gradstep.lls.validation import Validation
 from gradstep.optimizer import Optimizer
 from gradstep.structure import Array
 
@@ -21,9 +19,6 @@ __all__ = ["Trainer"]
 
 # Numbers of X between two looks at pending signals: some 10 ms of work.
 _SLICE = 2_000_000
-# The loss, as a multiple of what it would be for zeros, from which a fit has failed.
-_GROWN = 1e6
-_LOOKED_AT = 4096  # rows, to judge sizes by
 
 
 class Trainer:
@@ -134,10 +129,7 @@ class Trainer:
         self._block: Block | None = None
         self._seen = (0, 0.0)  # rows of updates in this epoch, squares of residuals
         self._failed = False
-        self._size = 0.0  # of y
-        self._at_start: float | None = None  # the loss, if it was looked at
-        self._best = math.inf
-        self._good = self._start = self.model.snapshot()
+        self._guard = Guard(self.model)
 
     def _own(self, optimizer: Callable[[Any], Optimizer]) -> Optimizer:
         found = optimizer(self.model.params)
@@ -308,54 +300,25 @@ class Trainer:
             self._loop.set_data(found.X, found.y, found.weight)
             self._block = found
 
-    def _judge(self, finite: bool, before: tuple[Array, Array | None]) -> None:
+    def _judge(self, finite: bool, before: Snapshot) -> None:
         """Refuse to go on where a portion of rows has a loss past reason."""
         then, self._seen = self._seen, self._loop.counted
-        if not math.isfinite(self._loop.waiting):
-            self._diverged(math.nan)
         rows, squares = (a - b for a, b in zip(self._seen, then, strict=True))
-        if not rows:
+        found, sound = self._block, math.isfinite(self._loop.waiting)
+        if found is None or (rows == 0 and sound):
             return
-        loss = squares / rows
-        if loss <= self._best:
-            self._best, self._good = loss, before
-        if not (finite and loss <= _GROWN * self._scale(loss)):
-            self._diverged(loss)
-
-    def _scale(self, loss: float) -> float:
-        """Return the size of a reasonable loss: that of y, or that at the start."""
-        found = self._block
-        assert found is not None
-        y = found.y[:_LOOKED_AT].astype(np.float64)
-        if len(y):
-            self._size = max(self._size, float(np.mean(np.sum(y * y, axis=1))))
-        if loss > _GROWN * self._size and self._at_start is None:
-            start = Validation(found, np.arange(min(len(y), _LOOKED_AT)))
-            self._at_start = start.loss(*self.model.in_units(*self._start))
-        return max(self._size, self._at_start or 0.0)
-
-    def _diverged(self, loss: float) -> None:
-        found = self._block
-        assert found is not None
-        self.model.restore(self._good)
+        loss = squares / rows if rows and finite and sound else math.nan
+        if self._guard.passes(loss, before, found):
+            return
+        self.model.restore(self._guard.good)
         self._loop.forget()
         self._failed = True
-        finite = all(np.isfinite(a).all() for a in (found.X[0], found.y))
-        if finite:
-            most = stable.estimate(
-                found, self.model, self.batch_size, mean=self.mean, seed=0
-            )
-            advice = (
-                f"lr is {self.lr:g}, and gradient descent is stable up to about "
-                f"{most:.2g} (lls.max_stable_lr); lower lr"
-            )
-        else:
-            advice = "X or y holds NaN or infinity; remove such rows"
-        raise DivergenceError(
-            f"{self._who}: the loss grew to {loss:.3g}, where y has {self._size:.3g}, "
-            f"after {self.n_updates} updates: {advice}. The last good coefficients are "
-            "in this error's coef and intercept",
-            *self.model.in_units(*self._good),
+        raise self._guard.error(
+            *(self._who, loss, found),
+            lr=self.lr,
+            updates=self.n_updates,
+            batch_size=self.batch_size,
+            mean=self.mean,
         )
 
     # -- saving and loading
@@ -418,7 +381,7 @@ class Trainer:
             np.copyto(self.model.total, state["total"])
         self._loop.set_total(self.model.total)
         self._failed = False
-        self._best, self._good = math.inf, self.model.snapshot()
+        self._guard.begin_again()
 
 
 def _check_like(name: str, found: Any, like: Array | None) -> None:

@@ -1,0 +1,80 @@
+"""When a fit has failed, and what is kept of it."""
+
+import math
+
+import numpy as np
+
+from gradstep.lls import stable
+from gradstep.lls.data import Block
+from gradstep.lls.model import Model
+from gradstep.lls.result import DivergenceError
+from gradstep.lls.validation import Validation
+from gradstep.structure import Array
+
+# The loss, as a multiple of what it would be for zeros, from which a fit has failed.
+_GROWN = 1e6
+_LOOKED_AT = 4096  # rows, to judge sizes by
+
+Snapshot = tuple[Array, Array | None]
+
+
+class Guard:
+    """Looks at the loss of every portion of rows; `good` is where it was least."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._size = 0.0  # of y
+        self._at_start: float | None = None  # the loss, if it was looked at
+        self._least = math.inf
+        self.good: Snapshot = model.snapshot()
+        self._start = self.good
+
+    def begin_again(self) -> None:
+        """Forget what has been, where other coefficients have been loaded."""
+        self._least, self.good = math.inf, self._model.snapshot()
+
+    def passes(self, loss: float, before: Snapshot, found: Block) -> bool:
+        """Return whether a portion's loss is within reason.
+
+        `before` is where the portion began.
+        """
+        if loss <= self._least:
+            self._least, self.good = loss, before
+        return math.isfinite(loss) and loss <= _GROWN * self._scale(loss, found)
+
+    def _scale(self, loss: float, found: Block) -> float:
+        """Return the size of a reasonable loss: that of y, or that at the start."""
+        y = found.y[:_LOOKED_AT].astype(np.float64)
+        if len(y):
+            self._size = max(self._size, float(np.mean(np.sum(y * y, axis=1))))
+        if loss > _GROWN * self._size and self._at_start is None:
+            start = Validation(found, np.arange(min(len(y), _LOOKED_AT)))
+            self._at_start = start.loss(*self._model.in_units(*self._start))
+        return max(self._size, self._at_start or 0.0)
+
+    def error(
+        self,
+        who: str,
+        loss: float,
+        found: Block,
+        *,
+        lr: float,
+        updates: int,
+        batch_size: int,
+        mean: bool,
+    ) -> DivergenceError:
+        """Return what tells the cause and the remedy, and keeps what was good."""
+        if all(np.isfinite(a).all() for a in (found.X[0], found.y)):
+            most = stable.estimate(found, self._model, batch_size, mean=mean, seed=0)
+            advice = (
+                f"lr is {lr:g}, and gradient descent is stable up to about {most:.2g} "
+                "(lls.max_stable_lr); lower lr"
+            )
+        else:
+            advice = "X or y holds NaN or infinity; remove such rows"
+        return DivergenceError(
+            f"{who}: the loss grew to {loss:.3g}, where y has {self._size:.3g}, after "
+            f"{updates} updates: {advice}. The last good coefficients are in this "
+            "error's coef and intercept",
+            *self._model.in_units(*self.good),
+        )
