@@ -47,7 +47,7 @@ class Conjugate:
         self._before: list[Array] = []  # the last gradient
         self.loss = math.nan
         self.rates: list[float] = []
-        self.slope0 = math.nan
+        self.slope = self.slope0 = math.nan  # norms of gradients
 
     def _loop(self, model: Model, ridge: float) -> Any:
         return _lls.Loop(
@@ -70,9 +70,10 @@ class Conjugate:
 
     def begin_at(self, coef0: Any, intercept0: Any) -> None:
         """Begin at coefficients in the user's units; `slope0` is that at zero."""
-        self.slope0 = self.evaluate()
+        self.slope0 = self.slope = self.evaluate()
         if coef0 is not None or intercept0 is not None:
             self.model.begin_at("fit", coef0, intercept0)
+            self.slope = self.evaluate()
 
     @property
     def lr(self) -> float:
@@ -89,6 +90,8 @@ class Conjugate:
     def step(self) -> bool:
         """Take a step from where `evaluate` was; False if none leads down."""
         g = _slopes(self.model)
+        if not any(a.any() for a in g):
+            return False
         d = [self._along.coef]
         if self._along.offset is not None:
             d.append(self._along.offset)
@@ -124,7 +127,7 @@ def descend(
     if tol is None:
         tol = 1e-12 if model.coef.dtype == np.float64 else 1e-6
     losses: list[float] = []
-    slope = descent.evaluate()
+    slope = descent.slope
     if not math.isfinite(slope):
         if all(_finite(found) for found, _ in descent.data.visits(0, _IN_ORDER)):
             raise _out_of_range()
