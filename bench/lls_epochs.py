@@ -22,7 +22,7 @@ import scipy.sparse
 from sklearn.linear_model import SGDRegressor
 
 import gradstep as gs
-from gradstep import _lls, lls
+from gradstep import _rows, lls
 from gradstep.roofline import interleaved
 
 Array = Any
@@ -57,7 +57,7 @@ def dense(n: int, columns: int, dtype: type) -> dict[str, Callable[[], None]]:
     rng = np.random.default_rng(0)
     X = rng.standard_normal((n, columns), dtype=dtype)
     y = X @ rng.standard_normal(columns, dtype=dtype)
-    rows = _lls.shuffled(0, 0, n, columns * X.itemsize, False)
+    rows = _rows.shuffled(0, 0, n, columns * X.itemsize, False)
     fit = functools.partial(epoch, X, y, 256, 0.9)
     return {
         "SGDRegressor": lambda: peer(X, y),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import gradstep as gs
-from gradstep import _lls, lls
+from gradstep import _rows, lls
 
 MASK = 2**64 - 1
 BLOCK_BYTES, MIXED = 32768, 8
@@ -55,14 +55,14 @@ def by_blocks(seed: int, epoch: int, n: int, block: int) -> list[int]:
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 10, 999])
 @pytest.mark.parametrize(("seed", "epoch"), [(0, 0), (0, 1), (1, 0), (2**64 - 1, 7)])
 def test_rows_are_shuffled_as_described(n: int, seed: int, epoch: int) -> None:
-    assert _lls.shuffled(seed, epoch, n, 8, False).tolist() == by_rows(seed, epoch, n)
+    assert _rows.shuffled(seed, epoch, n, 8, False).tolist() == by_rows(seed, epoch, n)
 
 
 @pytest.mark.parametrize("n", [0, 1, 3, 40, 41, 639, 640, 641, 3001])
 @pytest.mark.parametrize("row_bytes", [800, 5000, 10**6, 0])
 def test_blocks_are_shuffled_as_described(n: int, row_bytes: int) -> None:
     block = max(1, BLOCK_BYTES // max(1, row_bytes))
-    found = _lls.shuffled(5, 3, n, row_bytes, True)
+    found = _rows.shuffled(5, 3, n, row_bytes, True)
     assert found.tolist() == by_blocks(5, 3, n, block)
     assert sorted(found.tolist()) == list(range(n))
 
@@ -72,7 +72,7 @@ def test_every_order_is_as_likely() -> None:
     for pairs in ((((7, e) for e in range(24000))), ((s, 7) for s in range(24000))):
         counts: dict[bytes, int] = {}
         for seed, epoch in pairs:
-            key = _lls.shuffled(seed, epoch, 4, 8, False).tobytes()
+            key = _rows.shuffled(seed, epoch, 4, 8, False).tobytes()
             counts[key] = counts.get(key, 0) + 1
         assert len(counts) == 24
         assert all(abs(count - 1000) < 5 * 31 for count in counts.values())
@@ -90,7 +90,7 @@ def test_a_fit_visits_rows_in_that_order() -> None:
         found = fit(X, y, epochs=3, shuffle=shuffle, seed=11)
 
         def order(epoch: int, blocks: bool = blocks) -> Any:
-            return _lls.shuffled(11, epoch, 90, 2048 * 8, blocks)
+            return _rows.shuffled(11, epoch, 90, 2048 * 8, blocks)
 
         again = fit(X, y, epochs=3, order=order)
         assert found.coef.tobytes() == again.coef.tobytes()

@@ -65,7 +65,6 @@ cdef extern from "lls_run.h" nogil:
         int64_t counted
         double squares
 
-    bint gs_lls_rows_fit(const int64_t *rows, size_t count, size_t N)
     size_t gs_lls_sums(const gs_lls_model *m)
 
 cdef extern from "kernel.h" nogil:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from gradstep import _core, _lls
+from gradstep import _core, _rows
 from gradstep.lls import arguments as check
 from gradstep.structure import Array
 
@@ -73,15 +73,15 @@ class Order(NamedTuple):
             by_blocks = n * row_bytes >= CACHED
         if self.function is not None:
             rows = self.function(epoch)
-            yield Route(check.row_numbers("fit: order", rows, n, _lls.rows_fit))
+            yield Route(check.row_numbers("fit: order", rows, n, _rows.rows_fit))
         elif self.shuffle is None:
             for first in range(0, n, PORTION):
                 yield Route(np.arange(first, min(first + PORTION, n)))
         elif by_blocks:
-            for rows, soon in _lls.Portions(self.seed, epoch, n, row_bytes, PORTION):
+            for rows, soon in _rows.Portions(self.seed, epoch, n, row_bytes, PORTION):
                 yield Route(rows, soon)
         else:
-            yield Route(_lls.shuffled(self.seed, epoch, n, row_bytes, False))
+            yield Route(_rows.shuffled(self.seed, epoch, n, row_bytes, False))
 
 
 class Route(NamedTuple):
@@ -206,7 +206,7 @@ class Chunks:
                 yield found, Route(np.arange(n))
             else:  # epochs of fits without chunks are no multiples of 2^32
                 key = (epoch << 32) + k + 1
-                yield found, Route(_lls.shuffled(order.seed, key, n, 0, False))
+                yield found, Route(_rows.shuffled(order.seed, key, n, 0, False))
         if k < 0:
             raise ValueError(
                 f"fit: X yields no chunk in epoch {epoch}, though it did before; pass "
@@ -279,7 +279,7 @@ def _checked_csr(wrong: str, X: Any) -> tuple[tuple[Array, ...], bool]:
         )
     both = np.int32 if columns.dtype == starts.dtype == np.int32 else np.int64
     columns, starts = check.plain(columns, both), check.plain(starts, both)
-    right, ascends = _lls.csr_check(starts, columns, X.shape[1])
+    right, ascends = _rows.csr_check(starts, columns, X.shape[1])
     if not right:
         raise ValueError(f"{wrong} point outside of it")
     return (check.plain(values, _arithmetic(values.dtype)), columns, starts), ascends

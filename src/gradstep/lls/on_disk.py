@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gradstep import _lls
+from gradstep import _rows
 from gradstep.lls import arguments as check
 from gradstep.lls.data import CACHED, Block, Order, Route, Visits
 from gradstep.lls.files import Rows, Source
@@ -72,16 +72,16 @@ class OnDisk:
             for first, last in zip(parts.tolist(), parts[1:].tolist(), strict=False):
                 yield [(first, last)], np.arange(last - first)
         elif order.shuffle == "auto" and self.n * self._row_bytes < CACHED:
-            yield [(0, self.n)], _lls.shuffled(order.seed, epoch, self.n, 0, False)
+            yield [(0, self.n)], _rows.shuffled(order.seed, epoch, self.n, 0, False)
         elif parts is None:
-            for spans, rows in _lls.Groups(order.seed, epoch, self.n, self._row_bytes):
+            for spans, rows in _rows.Groups(order.seed, epoch, self.n, self._row_bytes):
                 yield [(first, last) for first, last in spans.tolist()], rows
         else:
-            for k in _lls.shuffled(order.seed, epoch, len(parts) - 1, 0, False):
+            for k in _rows.shuffled(order.seed, epoch, len(parts) - 1, 0, False):
                 first, last = parts[k : k + 2].tolist()
                 key = (epoch << 32) + int(k) + 1
                 size = last - first
                 yield (
                     [(first, last)],
-                    _lls.shuffled(order.seed, key, size, self._row_bytes, False),
+                    _rows.shuffled(order.seed, key, size, self._row_bytes, False),
                 )

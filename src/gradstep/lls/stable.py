@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from gradstep import _lls
+from gradstep import _lls, _rows
 from gradstep.lls import arguments as check
 from gradstep.lls.data import Block, block
 from gradstep.lls.model import Model
@@ -127,7 +127,7 @@ def estimate(
     most, whole = 0.0, max(1, n // size)  # batches of an epoch
     for k in range(batches):
         if k % whole == 0:
-            rows = _lls.shuffled(seed, k // whole, n, found.row_bytes, False)
+            rows = _rows.shuffled(seed, k // whole, n, found.row_bytes, False)
         at = k % whole * size
         most = max(most, _curvature(loop, model, rows[at : at + size]))
     return 2 / (most * grows) if most * grows > 0 else math.inf
@@ -141,7 +141,7 @@ def _curvature(loop: Any, model: Model, rows: Array) -> float:
     """
     n = model.coef.size + (0 if model.offset is None else 1)
     # Numbers in no order: to which no eigenvector will be orthogonal.
-    v = _lls.shuffled(1, 0, n, 0, False) + 1.0
+    v = _rows.shuffled(1, 0, n, 0, False) + 1.0
     v /= _length(v)
     past: list[Array] = []
     diagonal: list[float] = []

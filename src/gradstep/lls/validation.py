@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from gradstep import _lls
+from gradstep import _lls, _rows
 from gradstep.lls import arguments as check
 from gradstep.lls.data import Block, Data, InMemory, block
 from gradstep.lls.model import Model
@@ -64,6 +64,6 @@ def held_out(
             f"{validation} of {n} rows"
         )
     # Not the orders of epochs: those are numbered from 0.
-    mixed = _lls.shuffled(seed, 2**64 - 1, n, 0, False)
+    mixed = _rows.shuffled(seed, 2**64 - 1, n, 0, False)
     kept = np.sort(mixed[size:])
     return InMemory(data.block, kept), Validation(data.block, np.sort(mixed[:size]))
