@@ -32,7 +32,7 @@ def test_data_that_is_resized_is_refused(which: int) -> None:
     def shrink(_: lls.Progress) -> None:
         data[which].resize((1,), refcheck=False)
 
-    with pytest.raises(ValueError, match="X or y was resized"):
+    with pytest.raises(ValueError, match="X, y or sample_weight was resized"):
         fit(*data, callback=shrink)
 
 

@@ -177,7 +177,7 @@ def test_a_state_of_another_trainer_is_refused(case: str) -> None:
 
 
 ARGUMENTS: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
-    "dtype": ({"dtype": "i4"}, TypeError, "dtype must be float32 or float64, got i4"),
+    "dtype": ({"dtype": "i4"}, TypeError, "dtype must be float32 or float64, got 'i4'"),
     "features": ({"features": -1}, ValueError, "features must be >= 0, got -1"),
     "targets": ({"targets": -1}, ValueError, "targets must be >= 0, got -1"),
     "batch": ({"batch_size": 0}, ValueError, "batch_size must be >= 1, got 0"),

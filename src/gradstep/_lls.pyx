@@ -66,7 +66,7 @@ cdef class Loop:
     ):
         cdef cnp.ndarray w = model["w"]
         cdef bint single = cnp.PyArray_TYPE(w) == cnp.NPY_FLOAT32
-        cdef size_t size, k
+        cdef size_t size
         self.engine = engine
         self.model = dict(model)
         self.p.ops = table().lls_f32 if single else table().lls_f64
@@ -137,9 +137,17 @@ cdef class Loop:
             and self.p.model.ridge == 0
             and kernel.rests != NULL
             and kernel.rests(group.hyper)
-            and group.clip_norm == 0
             and group.grad_scale == 1
+            and not self.clips()
         )
+
+    cdef bint clips(self) noexcept:
+        """A norm is that of all gradients together, touched or not."""
+        cdef size_t j
+        for j in range(self.engine.plan.groups):
+            if self.engine.plan.group[j].clip_norm > 0:
+                return True
+        return False
 
     cdef int begin(self) except -1:
         """Under the engine's lock: take over its options."""

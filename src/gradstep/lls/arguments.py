@@ -1,6 +1,6 @@
 """Checks of what callers pass: messages name function, argument and remedy."""
 
-import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ def number(name: str, value: Any, low: float) -> float:
         value, (int, float, np.integer, np.floating)
     ):
         raise TypeError(f"{name} must be float, got {type(value).__name__}")
-    if not (math.isfinite(value) and value >= low):
+    if not low <= value <= sys.float_info.max:
         raise ValueError(f"{name} must be finite and >= {low:g}, got {value}")
     return float(value)
 
@@ -49,7 +49,8 @@ def flag(name: str, value: Any) -> bool:
 
 def one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> Any:
     """Return the value, if it is one of these."""
-    if not any(value is one or value == one for one in allowed):
+    known = value is None or isinstance(value, str)  # others may not compare
+    if not (known and value in allowed):
         names = ", ".join(map(repr, allowed[:-1])) + f" or {allowed[-1]!r}"
         raise ValueError(f"{name} must be {names}, got {value!r}")
     return value

@@ -100,16 +100,14 @@ class Conjugate:
             past = _inner(self._before, self._before)
             change = [a - b for a, b in zip(g, self._before, strict=True)]
             beta = max(0.0, _inner(g, change) / past) if past > 0 else 0.0
-        for a, direction in zip(g, d, strict=True):
-            direction[...] = a + beta * direction.astype(np.float64)
         self._before = g
+        _turn(d, g, beta)
+        if not _inner(d, g) > 0:  # rounding has led it astray
+            _turn(d, g, 0.0)
         self._pass(self._bends, with_y=False)
-        wide = [direction.astype(np.float64) for direction in d]
-        bend, fall = _inner(wide, _slopes(self._along)), _inner(wide, g)
-        if not _TINY < bend < math.inf or not fall < math.inf:
+        bend, fall = _inner(d, _slopes(self._along)), _inner(d, g)
+        if not (_TINY < bend < math.inf and 0 < fall < math.inf):
             raise _out_of_range()
-        if not fall > 0:
-            return False
         self.rates.append(fall / bend)
         self.optimizer.param_groups[0]["lr"] = self.lr
         self.optimizer.step(self._along.params)
@@ -180,6 +178,12 @@ def _out_of_range() -> ValueError:
     )
 
 
+def _turn(d: list[Array], g: list[Array], beta: float) -> None:
+    """Let d be g + beta d, in its own type."""
+    for direction, a in zip(d, g, strict=True):
+        direction[...] = a + beta * direction.astype(np.float64)
+
+
 def _slopes(model: Model) -> list[Array]:
     found = [model.gradient.astype(np.float64)]
     if model.offset_gradient is not None:
@@ -189,7 +193,9 @@ def _slopes(model: Model) -> list[Array]:
 
 def _inner(a: list[Array], b: list[Array]) -> float:
     """Return the exactly rounded sum of all products: the same on every machine."""
-    products = np.concatenate([(x * y).ravel() for x, y in zip(a, b, strict=True)])
+    products = np.concatenate(
+        [(x.astype(np.float64) * y).ravel() for x, y in zip(a, b, strict=True)]
+    )
     if not np.isfinite(products).all():
         return math.nan
     try:

@@ -28,7 +28,7 @@ class Block(NamedTuple):
     weight: Array | None  # (N,) float64
     features: int
     targets: int | None  # None where y was given in the shape (N,)
-    given: tuple[Array, ...] = ()  # the arrays that own X and y
+    given: tuple[Array, ...] = ()  # the arrays that own all this
 
     @property
     def dtype(self) -> "np.dtype[Any]":
@@ -46,9 +46,19 @@ class Block(NamedTuple):
         stored: int = sum(a.nbytes for a in self.X[:2])
         return stored // max(1, len(self.y))
 
+    @property
+    def weighs(self) -> bool:
+        """Whether any weight is not 0, or there is no row."""
+        return self.weight is None or not len(self.weight) or bool(self.weight.any())
+
+    def owned(self) -> "Block":
+        """Return the same with indices of our own, which nobody can change later."""
+        X = (self.X[0], *(a.copy() for a in self.X[1:]))
+        return self._replace(X=X, given=(*X, *self.given[len(X) :]))
+
     def check_weights(self, who: str) -> None:
         """Refuse a problem of no rows but those of weight 0."""
-        if self.weight is not None and len(self.weight) and not self.weight.any():
+        if not self.weighs:
             raise ValueError(
                 f"{who}: sample_weight must not be zero for all rows; leave it out to "
                 "weigh them alike"
@@ -132,6 +142,21 @@ class Data(Protocol):
         """Yield blocks, and the order in which to visit their rows."""
 
 
+class Still:
+    """Whether the caller's arrays are still what they were when they were checked."""
+
+    def __init__(self, block: Block) -> None:
+        self._now = block.given
+        self._then = [a.view() for a in block.given]
+
+    def check(self) -> None:
+        """Refuse arrays that have been resized since."""
+        if not all(map(_core.unchanged, self._now, self._then)):
+            raise ValueError(
+                "fit: X, y or sample_weight was resized or reshaped during the fit"
+            )
+
+
 class InMemory:
     """All rows in one block; with `kept`, only those."""
 
@@ -140,21 +165,21 @@ class InMemory:
         self.features, self.targets = block.features, block.targets
         self.dtype: np.dtype[Any] = block.dtype
         self.n: int | None = len(block.y) if kept is None else len(kept)
-        # Callers may do as they like with their arrays when `order` or `callback` runs.
-        self._then = [a.view() for a in block.given]
+        self._still = Still(block)
+        # Callers may do as they like with them when `order` or `callback` runs.
 
     def first(self) -> Block:
         return self.block
 
     def visits(self, epoch: int, order: Order) -> Visits:
         assert self.n is not None
+        self.check_still()
         for route in order.of(epoch, self.n, self.block.row_bytes):
             yield self.block, route.among(self.kept)
 
     def check_still(self) -> None:
         """Refuse arrays that have been resized since."""
-        if not all(map(_core.unchanged, self.block.given, self._then)):
-            raise ValueError("fit: X or y was resized or reshaped during the fit")
+        self._still.check()
 
 
 class Chunks:
@@ -192,9 +217,10 @@ class Chunks:
                 "fit: chunks come in their own order; pass shuffle='auto' to shuffle "
                 "the rows of each, or None"
             )
-        like, k = self._first, -1
+        like, k, weighs = self._first, -1, False
         for k, chunk in enumerate(self._chunks):
             found = self._block(k, chunk)
+            weighs |= found.weighs
             for name in ("features", "targets", "dtype", "kind"):
                 now, then = getattr(found, name), getattr(like, name)
                 if now != then:
@@ -212,6 +238,8 @@ class Chunks:
                 f"fit: X yields no chunk in epoch {epoch}, though it did before; pass "
                 "a list, or an object whose __iter__ begins anew"
             )
+        if not weighs:
+            raise ValueError("fit: sample_weight is zero for all rows of all chunks")
 
 
 def block(who: str, X: Any, y: npt.ArrayLike, sample_weight: Any = None) -> Block:
@@ -234,7 +262,8 @@ def block(who: str, X: Any, y: npt.ArrayLike, sample_weight: Any = None) -> Bloc
     targets = None if ya.ndim == 1 else ya.shape[1]
     flat = check.narrowed(f"{who}: y", ya, parts[0].dtype)
     table = flat[:, np.newaxis] if ya.ndim == 1 else flat
-    return Block(parts, table, weight, shape[1], targets, (*parts, flat))
+    given = (*parts, flat) if weight is None else (*parts, flat, weight)
+    return Block(parts, table, weight, shape[1], targets, given)
 
 
 def _arithmetic(dtype: "np.dtype[Any]") -> "np.dtype[Any]":

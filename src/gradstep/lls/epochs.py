@@ -70,6 +70,7 @@ class Epochs:
             if found is not None:
                 reason = found
                 break
+        self._trainer.check_end()
         coef, intercept = self._trainer.solution
         if reason == "tol" and self._kept is not None:
             coef, intercept = self._kept

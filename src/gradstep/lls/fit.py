@@ -112,7 +112,8 @@ def fit(
         ``functools.partial(StepLR, step_size=10)``. `ReduceLROnPlateau` is shown the
         loss of the epoch, of the validation set if there is one.
     schedule_by : {"epoch", "update"}
-        When the scheduler steps; by updates, each costs some microseconds more.
+        When the scheduler steps. By updates, each costs some microseconds more, and a
+        look at all coefficients.
     average : bool or int
         Return the mean of the coefficients after each update (Polyak), and after how
         many updates that begins.
@@ -163,7 +164,7 @@ def fit(
     Sparse rows: an update by `SGD` without momentum or by `Adagrad`, without weight
     decay, costs in proportion to the values in its rows; so does it not for other
     rules, and with `ridge`, `standardize` or `average`, which change every coefficient
-    in each update.
+    in each update. Once in some 10 ms, all coefficients are looked at.
 
     Examples
     --------
@@ -195,7 +196,10 @@ def fit(
     check.one_of("fit: schedule_by", schedule_by, ("epoch", "update"))
     patience = check.whole("fit: patience", patience, 1)
     visiting = checked_order(shuffle, seed, order)
-    data, held = held_out("fit", _data(X, y, sample_weight), validation, visiting.seed)
+    data = _data(X, y, sample_weight)
+    if isinstance(data, InMemory) and (callback is not None or order is not None):
+        data = InMemory(data.block.owned())
+    data, held = held_out("fit", data, validation, visiting.seed)
     scaled = optimizer is None if standardize is None else standardize
     if check.flag("fit: standardize", scaled):
         _check_many_passes(data, "standardize=True")

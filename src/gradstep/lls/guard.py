@@ -1,6 +1,7 @@
 """When a fit has failed, and what is kept of it."""
 
 import math
+from contextlib import suppress
 
 import numpy as np
 
@@ -13,7 +14,6 @@ from gradstep.structure import Array
 
 # The loss, as a multiple of what it would be for zeros, from which a fit has failed.
 _GROWN = 1e6
-_LOOKED_AT = 4096  # rows, to judge sizes by
 
 Snapshot = tuple[Array, Array | None]
 
@@ -33,23 +33,28 @@ class Guard:
         """Forget what has been, where other coefficients have been loaded."""
         self._least, self.good = math.inf, self._model.snapshot()
 
-    def passes(self, loss: float, before: Snapshot, found: Block) -> bool:
+    def passes(self, loss: float, before: Snapshot, found: Block, rows: Array) -> bool:
         """Return whether a portion's loss is within reason.
 
-        `before` is where the portion began.
+        `before` is where the portion began, `rows` are some of it.
         """
         if loss <= self._least:
             self._least, self.good = loss, before
-        return math.isfinite(loss) and loss <= _GROWN * self._scale(loss, found)
+        return math.isfinite(loss) and loss <= _GROWN * self._scale(loss, found, rows)
 
-    def _scale(self, loss: float, found: Block) -> float:
+    def at_end(self, found: Block, rows: Array) -> float:
+        """Return the loss of the coefficients as they are on some rows of a block."""
+        now = self._model.in_units(*self._model.snapshot())
+        return Validation(found, rows).loss(*now)
+
+    def _scale(self, loss: float, found: Block, rows: Array) -> float:
         """Return the size of a reasonable loss: that of y, or that at the start."""
-        y = found.y[:_LOOKED_AT].astype(np.float64)
+        y = found.y[rows].astype(np.float64)
         if len(y):
             self._size = max(self._size, float(np.mean(np.sum(y * y, axis=1))))
         if loss > _GROWN * self._size and self._at_start is None:
-            start = Validation(found, np.arange(min(len(y), _LOOKED_AT)))
-            self._at_start = start.loss(*self._model.in_units(*self._start))
+            then = self._model.in_units(*self._start)
+            self._at_start = Validation(found, rows).loss(*then)
         return max(self._size, self._at_start or 0.0)
 
     def error(
@@ -65,11 +70,15 @@ class Guard:
     ) -> DivergenceError:
         """Return what tells the cause and the remedy, and keeps what was good."""
         if all(np.isfinite(a).all() for a in (found.X[0], found.y)):
-            most = stable.estimate(found, self._model, batch_size, mean=mean, seed=0)
-            advice = (
-                f"lr is {lr:g}, and gradient descent is stable up to about {most:.2g} "
-                "(lls.max_stable_lr); lower lr"
-            )
+            advice = f"lr is {lr:g}; lower lr, or scale X, whose squares are too large"
+            with suppress(ValueError):
+                most = stable.estimate(
+                    found, self._model, batch_size, mean=mean, seed=0
+                )
+                advice = (
+                    f"lr is {lr:g}, and gradient descent is stable up to about "
+                    f"{most:.2g} (lls.max_stable_lr); lower lr"
+                )
         else:
             advice = "X or y holds NaN or infinity; remove such rows"
         return DivergenceError(

@@ -91,12 +91,6 @@ class Model:
         """What an optimizer is given: the coefficients, or a list with the offset."""
         return self.coef if self.offset is None else [self.coef, self.offset]
 
-    @property
-    def grads(self) -> Any:
-        """Gradients in the structure of `params`."""
-        both = [self.gradient, self.offset_gradient]
-        return self.gradient if self.offset is None else both
-
     def arrays(self) -> dict[str, Any]:
         """Return what `_lls.Loop` takes."""
         scaling = self.scaling

@@ -43,6 +43,7 @@ class OnDisk:
     def visits(self, epoch: int, order: Order) -> Visits:
         """Yield groups of rows; a group is valid until the next one is asked for."""
         read, buffers = self._source.read, list[Rows]()
+        weighs = self.n == 0
         waiting: Any = None
         with ThreadPoolExecutor(1) as reader:
             for k, (spans, rows) in enumerate(self._groups(epoch, order)):
@@ -52,9 +53,15 @@ class OnDisk:
                 before = waiting
                 waiting = reader.submit(read, spans, buffers[k % 2]), rows
                 if before is not None:
-                    yield self._block(before[0].result()), Route(before[1])
+                    found = self._block(before[0].result())
+                    weighs |= found.weighs
+                    yield found, Route(before[1])
             if waiting is not None:
-                yield self._block(waiting[0].result()), Route(waiting[1])
+                found = self._block(waiting[0].result())
+                weighs |= found.weighs
+                yield found, Route(waiting[1])
+        if not weighs:
+            raise ValueError("fit: sample_weight is zero for all rows of the file")
 
     def _groups(self, epoch: int, order: Order) -> Iterator[tuple[Spans, Array]]:
         """Yield what to read, and the order of its rows, counted within it."""

@@ -75,7 +75,9 @@ def max_stable_lr(
     0.25
     """
     who = "max_stable_lr"
-    n = len(X) if not hasattr(X, "shape") else X.shape[0] if X.shape else 0
+    if not hasattr(X, "shape"):
+        X = check.real_array(f"{who}: X", X)
+    n = X.shape[0] if X.shape else 0
     found = block(who, X, np.zeros(n), sample_weight)
     found.check_weights(who)
     check.finite(f"{who}: X", found.X[0])
@@ -94,7 +96,7 @@ def max_stable_lr(
         batch_size,
         mean=reduction == "mean",
         batches=check.whole(f"{who}: batches", batches, 1),
-        seed=check.whole(f"{who}: seed", seed, 0),
+        seed=check.whole(f"{who}: seed", seed, 0) % 2**64,
     )
 
 

@@ -1,7 +1,9 @@
 """The trainer: an optimizer, its coefficients and the rows of a batch that waits."""
 
 import math
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +19,9 @@ from gradstep.structure import Array
 
 __all__ = ["Trainer"]
 
+_LOOKED_AT = 256  # rows of a portion, to judge sizes by
+# What a state holds.
+_SAVED = ("coef", "offset", "total", "averaged", "n_updates", "counted", "optimizer")
 # Numbers of X between two looks at pending signals: some 10 ms of work.
 _SLICE = 2_000_000
 
@@ -96,8 +101,8 @@ class Trainer:
         check.is_callable(
             f"{who}: optimizer", optimizer, "functools.partial(gradstep.SGD, lr=1e-3)"
         )
-        if np.dtype(dtype) not in (np.float32, np.float64):
-            raise TypeError(f"{who}: dtype must be float32 or float64, got {dtype}")
+        if dtype not in (np.float32, np.float64, "float32", "float64", "f4", "f8"):
+            raise TypeError(f"{who}: dtype must be float32 or float64, got {dtype!r}")
         if targets is not None:
             targets = check.whole(f"{who}: targets", targets, 0)
         self.features = check.whole(f"{who}: features", features, 0)
@@ -130,6 +135,8 @@ class Trainer:
         self._seen = (0, 0.0)  # rows of updates in this epoch, squares of residuals
         self._failed = False
         self._guard = Guard(self.model)
+        self._recent = np.empty(0, np.int64)  # rows of the last portion
+        self._turn = threading.Lock()
 
     def _own(self, optimizer: Callable[[Any], Optimizer]) -> Optimizer:
         found = optimizer(self.model.params)
@@ -223,7 +230,8 @@ class Trainer:
             states of the optimizer are not, so no more rows are taken.
         """
         if not hasattr(X, "dtype"):
-            X = np.asarray(X, self.dtype)
+            name = f"{self._who}.partial_fit: X"
+            X = check.narrowed(name, check.real_array(name, X), self.dtype)
         found = block(f"{self._who}.partial_fit", X, y, sample_weight)
         for name in ("features", "targets", "dtype"):
             now, then = getattr(found, name), getattr(self, name)
@@ -232,6 +240,11 @@ class Trainer:
                     f"{self._who}.partial_fit: the rows have {name} {now}, expected "
                     f"{then}"
                 )
+        with self._alone("partial_fit"):
+            self._go_through(found)
+        return self
+
+    def _go_through(self, found: Block) -> None:
         if self._failed:
             raise ValueError(
                 f"{self._who}.partial_fit: an earlier call diverged, and the "
@@ -243,10 +256,23 @@ class Trainer:
         try:
             self.run(found, Route(np.arange(len(found.y))))
             self.flush()
+            self.check_end()
         except BaseException:
             self._loop.forget()  # rows of an update that will not come
             raise
-        return self
+
+    @contextmanager
+    def _alone(self, what: str) -> Iterator[None]:
+        """Refuse a second thread: C holds the arrays of the first."""
+        if not self._turn.acquire(blocking=False):
+            raise RuntimeError(
+                f"{self._who}.{what}: another thread is in a call of this trainer; "
+                "take turns"
+            )
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     def penalise(self, n: int | None) -> None:
         """Spread the penalty over n rows."""
@@ -286,6 +312,7 @@ class Trainer:
                     self.model.average()
                     self._loop.set_total(self.model.total)
             part = route.part(at, at + size)
+            self._recent = part.rows[-_LOOKED_AT:].copy()
             before = self.model.snapshot()
             self._judge(self._loop.run(*part), before)
             at += size
@@ -308,8 +335,18 @@ class Trainer:
         if found is None or (rows == 0 and sound):
             return
         loss = squares / rows if rows and finite and sound else math.nan
-        if self._guard.passes(loss, before, found):
-            return
+        if not self._guard.passes(loss, before, found, self._recent):
+            self._fail(loss, found)
+
+    def check_end(self) -> None:
+        """Look at what the last updates have left, which no later row will."""
+        if self._block is not None and self.n_updates:
+            rows = self._recent
+            loss = self._guard.at_end(self._block, rows)
+            if not self._guard.passes(loss, self._guard.good, self._block, rows):
+                self._fail(loss, self._block)
+
+    def _fail(self, loss: float, found: Block) -> None:
         self.model.restore(self._guard.good)
         self._loop.forget()
         self._failed = True
@@ -323,18 +360,33 @@ class Trainer:
 
     # -- saving and loading
 
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            f"{self._who} cannot be pickled or copied; save its state_dict(), and load "
+            "it into one with the same arguments"
+        )
+
     def state_dict(self) -> dict[str, Any]:
         """Return all that is needed to go on from here, bit for bit.
 
         It holds arrays, numbers and the optimizer's `state_dict`, all copied.
         """
+        with self._alone("state_dict"):
+            return self._saved()
+
+    def _saved(self) -> dict[str, Any]:
+        if self._failed:
+            raise ValueError(
+                f"{self._who}.state_dict: a call diverged, and the optimizer's states "
+                "with it; there is nothing good to save but coef and intercept"
+            )
         if self._loop.filled:
             raise ValueError(
                 f"{self._who}.state_dict: {self._loop.filled} rows wait for their "
                 "batch; call flush() first"
             )
         coef, offset = self.model.snapshot()
-        total = self.model.total
+        total = self.model.total if self._loop.averaged else None
         return {
             "coef": coef,
             "offset": offset,
@@ -353,9 +405,11 @@ class Trainer:
         TypeError, ValueError, KeyError
             If it does not fit. Nothing has been changed then.
         """
-        who = f"{self._who}.load_state_dict"
-        ours = self.state_dict()
-        for name in ours:
+        with self._alone("load_state_dict"):
+            self._load(f"{self._who}.load_state_dict", state)
+
+    def _load(self, who: str, state: Mapping[str, Any]) -> None:
+        for name in _SAVED:
             if name not in state:
                 raise KeyError(f"{who}: the state lacks {name!r}")
         averages = self._average_after is not None
@@ -366,15 +420,21 @@ class Trainer:
             ("total", total),
         ):
             _check_like(f"{who}: {name}", state[name], like)
+        for name in ("averaged", "n_updates"):
+            if check.whole(f"{who}: {name}", state[name], 0) >= 2**62:
+                raise ValueError(f"{who}: {name} must be below 2**62")
+        rows, squares = state["counted"]
+        rows = check.whole(f"{who}: counted[0]", rows, 0) % 2**62
+        squares = check.number(f"{who}: counted[1]", squares, 0)
         averaged = check.whole(f"{who}: averaged", state["averaged"], 0)
         updates = check.whole(f"{who}: n_updates", state["n_updates"], 0)
-        rows, squares = state["counted"]
         self.optimizer.load_state_dict(state["optimizer"])
         self._loop.clear_loss(rows, squares)
         self._seen = self._loop.counted
         self.model.restore((state["coef"], state["offset"]))
         self._loop.forget()
         self._loop.updates, self._loop.averaged = updates, averaged
+        self.model.total = None
         if state["total"] is not None:
             self.model.average()
             assert self.model.total is not None
@@ -388,7 +448,7 @@ def _check_like(name: str, found: Any, like: Array | None) -> None:
     """Refuse what is no array of the shape and type of another."""
     if like is None:
         if found is not None:
-            raise ValueError(f"{name} must be None for this trainer, got {found!r}")
+            raise ValueError(f"{name} must be None for this trainer, which has none")
     elif not isinstance(found, np.ndarray):
         raise TypeError(f"{name} must be an array, got {type(found).__name__}")
     elif (found.shape, found.dtype) != (like.shape, like.dtype):

@@ -6,7 +6,7 @@ import numpy as np
 
 from gradstep import _lls, _rows
 from gradstep.lls import arguments as check
-from gradstep.lls.data import Block, Data, InMemory, block
+from gradstep.lls.data import Block, Data, InMemory, Still, block
 from gradstep.lls.model import Model
 from gradstep.structure import Array
 
@@ -16,15 +16,16 @@ class Validation:
 
     def __init__(self, held: Block, rows: Array) -> None:
         self._rows = rows
-        for name, a in (("X", held.X[0]), ("y", held.y)):
-            whole = len(rows) == len(held.y) or len(held.X) > 1
-            check.finite(f"fit: {name} of the validation", a if whole else a[rows])
+        self._still = Still(held)
         self._model = Model(held.features, held.targets, held.dtype, intercept=True)
         self._loop = _lls.Loop(None, self._model.arrays(), batch=1 << 62)
         self._loop.set_data(held.X, held.y, held.weight)
 
     def loss(self, coef: Array, intercept: Any) -> float:
         """Return the mean over the rows of s |r|^2."""
+        if not len(self._rows):
+            return 0.0
+        self._still.check()
         self._model.coef[...] = coef
         assert self._model.offset is not None
         self._model.offset[...] = intercept
@@ -38,6 +39,8 @@ def held_out(
     """Return what is left to train on, and the validation set."""
     if validation is None:
         return data, None
+    if isinstance(validation, list):
+        validation = tuple(validation)
     if isinstance(validation, tuple):
         if len(validation) not in (2, 3):
             raise TypeError(
@@ -50,7 +53,7 @@ def held_out(
                 raise ValueError(f"{who}: validation has {name} {now}, X and y {then}")
         if not len(found.y):
             raise ValueError(f"{who}: validation has no rows")
-        return data, Validation(found, np.arange(len(found.y)))
+        return data, _checked(found, np.arange(len(found.y)))
     fraction = check.number(f"{who}: validation", validation, 0)
     if not isinstance(data, InMemory):
         raise ValueError(
@@ -66,4 +69,12 @@ def held_out(
     # Not the orders of epochs: those are numbered from 0.
     mixed = _rows.shuffled(seed, 2**64 - 1, n, 0, False)
     kept = np.sort(mixed[size:])
-    return InMemory(data.block, kept), Validation(data.block, np.sort(mixed[:size]))
+    return InMemory(data.block, kept), _checked(data.block, np.sort(mixed[:size]))
+
+
+def _checked(held: Block, rows: Array) -> Validation:
+    """Refuse rows whose loss would be no number."""
+    for name, a in (("X", held.X[0]), ("y", held.y)):
+        whole = len(rows) == len(held.y) or len(held.X) > 1
+        check.finite(f"fit: {name} of the validation", a if whole else a[rows])
+    return Validation(held, rows)
