@@ -174,6 +174,39 @@ def test_weights_that_are_all_zero_are_refused_wherever_they_are(
     np.testing.assert_allclose(lls.fit(some).coef, lls.fit(X, y).coef, rtol=1e-10)
 
 
+def test_a_file_of_many_groups_has_a_weight_somewhere(tmp_path: Path) -> None:
+    X, y = problem(70_000)  # 1 MiB is read at a time
+    np.save(tmp_path / "X.npy", X)
+    for row in (None, 0, 69_999):
+        weight = np.zeros(70_000)
+        if row is not None:
+            weight[row] = 1
+            assert lls.fit(X, y, sample_weight=weight, epochs=2).coef.any()
+        file = lls.NpyFile(tmp_path / "X.npy", y, sample_weight=weight)
+        if row is None:
+            with pytest.raises(ValueError, match="is zero for all rows of the file"):
+                lls.fit(file, optimizer=SGD, epochs=1, shuffle=None)
+        else:
+            lls.fit(file, optimizer=SGD, epochs=1, shuffle=None)
+
+
+def test_rows_of_a_call_that_failed_do_not_join_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    X, y = problem()
+    found, want = trainer(), trainer()
+
+    def interrupt(_: lls.Trainer) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(lls.Trainer, "flush", interrupt)
+        found.partial_fit(X[:5], y[:5])
+    found.partial_fit(X[5:11], y[5:11])
+    want.partial_fit(X[5:11], y[5:11])
+    assert (found.n_updates, found.coef.tobytes()) == (1, want.coef.tobytes())
+
+
 def test_a_progress_bar(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
