@@ -82,6 +82,16 @@ def test_the_last_update_is_looked_at(rule: Any) -> None:
         trainer(optimizer=partial(rule, lr=1e60), batch_size=90).partial_fit(X, y)
 
 
+def test_rows_of_an_earlier_block_are_not_looked_up_in_a_later_one() -> None:
+    X, y = problem()
+    found = trainer().partial_fit(X, y)
+    kept = found.coef.tobytes()
+    assert found.partial_fit(X[:0], y[:0]).coef.tobytes() == kept
+    chunks = [(X[:80], y[:80]), (X[80:], y[80:]), (X[:0], y[:0])]
+    o = {"optimizer": SGD, "epochs": 2, "shuffle": None}
+    assert lls.fit(chunks, **o).coef.tobytes() == lls.fit(X, y, **o).coef.tobytes()
+
+
 def test_a_bound_out_of_range_hides_no_divergence() -> None:
     X, y = problem()
     with pytest.raises(lls.DivergenceError, match="scale X, whose squares are") as info:

@@ -40,6 +40,10 @@ class Guard:
         """
         if loss <= self._least:
             self._least, self.good = loss, before
+        return self.reasonable(loss, found, rows)
+
+    def reasonable(self, loss: float, found: Block, rows: Array) -> bool:
+        """Return whether a loss, on rows such as these, is no sign of divergence."""
         return math.isfinite(loss) and loss <= _GROWN * self._scale(loss, found, rows)
 
     def at_end(self, found: Block, rows: Array) -> float:

@@ -325,7 +325,7 @@ class Trainer:
     def _take(self, found: Block) -> None:
         if found is not self._block:
             self._loop.set_data(found.X, found.y, found.weight)
-            self._block = found
+            self._block, self._recent = found, np.empty(0, np.int64)
 
     def _judge(self, finite: bool, before: Snapshot) -> None:
         """Refuse to go on where a portion of rows has a loss past reason."""
@@ -340,11 +340,11 @@ class Trainer:
 
     def check_end(self) -> None:
         """Look at what the last updates have left, which no later row will."""
-        if self._block is not None and self.n_updates:
-            rows = self._recent
-            loss = self._guard.at_end(self._block, rows)
-            if not self._guard.passes(loss, self._guard.good, self._block, rows):
-                self._fail(loss, self._block)
+        found, rows = self._block, self._recent
+        if found is not None and len(rows) and self.n_updates:
+            loss = self._guard.at_end(found, rows)
+            if not self._guard.reasonable(loss, found, rows):
+                self._fail(loss, found)
 
     def _fail(self, loss: float, found: Block) -> None:
         self.model.restore(self._guard.good)
