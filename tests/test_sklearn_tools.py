@@ -97,7 +97,8 @@ def test_weights_are_routed() -> None:
 
 
 def test_data_frames_give_names_to_features() -> None:
-    pandas = pytest.importorskip("pandas")
+    import pandas
+
     X, y = problem()
     frame = pandas.DataFrame(X, columns=list("qdbp"))
     model = LLSRegressor(optimizer="SGD", lr=0.02, random_state=1)

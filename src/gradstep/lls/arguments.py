@@ -18,6 +18,14 @@ def whole(name: str, value: Any, low: int) -> int:
     return int(value)
 
 
+def seed(name: str, value: Any) -> int:
+    """Return a key of shuffles."""
+    key = whole(name, value, 0)
+    if key >= 2**64:
+        raise ValueError(f"{name} must be below 2**64, got {key}")
+    return key
+
+
 def number(name: str, value: Any, low: float) -> float:
     """Return a finite float of at least `low`."""
     if isinstance(value, bool) or not isinstance(

@@ -116,9 +116,7 @@ class Route(NamedTuple):
 def checked_order(shuffle: Any, seed: Any, function: Any) -> Order:
     """Return the order that the arguments of `fit` ask for."""
     check.one_of("fit: shuffle", shuffle, ("auto", "rows", "blocks", None))
-    key = check.whole("fit: seed", seed, 0)
-    if key >= 2**64:
-        raise ValueError(f"fit: seed must be below 2**64, got {key}")
+    key = check.seed("fit: seed", seed)
     if function is not None:
         check.is_callable("fit: order", function, "lambda epoch: rng.permutation(N)")
     return Order(shuffle, key, function)

@@ -96,7 +96,7 @@ def max_stable_lr(
         batch_size,
         mean=reduction == "mean",
         batches=check.whole(f"{who}: batches", batches, 1),
-        seed=check.whole(f"{who}: seed", seed, 0) % 2**64,
+        seed=check.seed(f"{who}: seed", seed),
     )
 
 

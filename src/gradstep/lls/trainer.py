@@ -14,14 +14,13 @@ from gradstep.lls import arguments as check
 from gradstep.lls.data import Block, Route, block
 from gradstep.lls.guard import Guard, Snapshot
 from gradstep.lls.model import Model, Scaling
+from gradstep.lls.state import read
 from gradstep.optimizer import Optimizer
 from gradstep.structure import Array
 
 __all__ = ["Trainer"]
 
 _LOOKED_AT = 256  # rows of a portion, to judge sizes by
-# What a state holds.
-_SAVED = ("coef", "offset", "total", "averaged", "n_updates", "counted", "optimizer")
 # Numbers of X between two looks at pending signals: some 10 ms of work.
 _SLICE = 2_000_000
 
@@ -409,50 +408,15 @@ class Trainer:
             self._load(f"{self._who}.load_state_dict", state)
 
     def _load(self, who: str, state: Mapping[str, Any]) -> None:
-        for name in _SAVED:
-            if name not in state:
-                raise KeyError(f"{who}: the state lacks {name!r}")
         averages = self._average_after is not None
-        total = np.zeros(self.model.size) if averages and state["averaged"] else None
-        for name, like in (
-            ("coef", self.model.coef),
-            ("offset", self.model.offset),
-            ("total", total),
-        ):
-            _check_like(f"{who}: {name}", state[name], like)
-        for name in ("averaged", "n_updates"):
-            if check.whole(f"{who}: {name}", state[name], 0) >= 2**62:
-                raise ValueError(f"{who}: {name} must be below 2**62")
-        rows, squares = state["counted"]
-        rows = check.whole(f"{who}: counted[0]", rows, 0) % 2**62
-        squares = check.number(f"{who}: counted[1]", squares, 0)
-        averaged = check.whole(f"{who}: averaged", state["averaged"], 0)
-        updates = check.whole(f"{who}: n_updates", state["n_updates"], 0)
-        self.optimizer.load_state_dict(state["optimizer"])
-        self._loop.clear_loss(rows, squares)
+        found = read(who, state, self.model, averages=averages)
+        self.optimizer.load_state_dict(found.optimizer)
+        self._loop.clear_loss(*found.counted)
         self._seen = self._loop.counted
-        self.model.restore((state["coef"], state["offset"]))
+        self.model.restore((found.coef, found.offset))
         self._loop.forget()
-        self._loop.updates, self._loop.averaged = updates, averaged
-        self.model.total = None
-        if state["total"] is not None:
-            self.model.average()
-            assert self.model.total is not None
-            np.copyto(self.model.total, state["total"])
+        self._loop.updates, self._loop.averaged = found.n_updates, found.averaged
+        self.model.total = None if found.total is None else found.total.copy()
         self._loop.set_total(self.model.total)
         self._failed = False
         self._guard.begin_again()
-
-
-def _check_like(name: str, found: Any, like: Array | None) -> None:
-    """Refuse what is no array of the shape and type of another."""
-    if like is None:
-        if found is not None:
-            raise ValueError(f"{name} must be None for this trainer, which has none")
-    elif not isinstance(found, np.ndarray):
-        raise TypeError(f"{name} must be an array, got {type(found).__name__}")
-    elif (found.shape, found.dtype) != (like.shape, like.dtype):
-        raise ValueError(
-            f"{name} must be {like.dtype} of shape {like.shape}, got {found.dtype} of "
-            f"shape {found.shape}"
-        )

@@ -3,6 +3,7 @@
 import operator
 import os
 import stat
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import (
@@ -106,7 +107,7 @@ class Piece(NamedTuple):
     at: int
 
 
-class Reader(Generic[Opened]):
+class Reader(ABC, Generic[Opened]):
     """A `Source` that is open until it is closed; a subclass gives `_fill`.
 
     A read holds what is open by a reference of its own. So to close during a read in
@@ -121,8 +122,9 @@ class Reader(Generic[Opened]):
     extents: Array | None = None
     _opened: Opened | None = None
 
+    @abstractmethod
     def _fill(self, opened: Opened, pieces: list[Piece], into: Rows) -> None:
-        raise NotImplementedError
+        """Read the pieces to their rows of the buffers."""
 
     def _open_one(self, where: str) -> Opened:
         if self._opened is None:
