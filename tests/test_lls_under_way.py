@@ -134,6 +134,9 @@ def test_a_trainer_that_diverged_has_no_state() -> None:
 
 
 BAD: dict[str, tuple[Any, type[Exception], str]] = {
+    # The key up to "/" is what is changed.
+    "counted/rows": ((2**70, 0.0), ValueError, r"counted\[0\] must be below 2\*\*62"),
+    "counted/one": (3, TypeError, r"counted must be \(rows, squares\), got 3"),
     "n_updates": (2**70, ValueError, r"n_updates must be below 2\*\*62"),
     "averaged": (-1, ValueError, "averaged must be >= 0, got -1"),
     "counted": (("a", 0.0), TypeError, r"counted\[0\] must be int, got str"),
@@ -150,8 +153,15 @@ def test_a_state_that_does_not_fit_changes_nothing(name: str) -> None:
     kept = pickle.dumps(found.state_dict())
     value, error, words = BAD[name]
     with pytest.raises(error, match=f"Trainer.load_state_dict: {words}"):
-        found.load_state_dict(other.state_dict() | {name: value})
+        found.load_state_dict(
+            other.state_dict() | {name.split("/", maxsplit=1)[0]: value}
+        )
     assert pickle.dumps(found.state_dict()) == kept
+
+
+def test_a_seed_is_not_cut() -> None:
+    with pytest.raises(ValueError, match=r"max_stable_lr: seed must be below 2\*\*64"):
+        lls.max_stable_lr(problem()[0], batch_size=5, seed=2**64)
 
 
 def test_a_trainer_says_how_it_is_saved() -> None:

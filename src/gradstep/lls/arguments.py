@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gradstep.optimizer import Optimizer
 from gradstep.structure import Array
 
 
@@ -146,3 +147,35 @@ def row_numbers(name: str, rows: npt.ArrayLike, n: int, fit: Any) -> Array:
             f"{name} must return rows in [0, {n}), got {a.min()} to {a.max()}"
         )
     return rows
+
+
+def own_optimizer(who: str, make: Any, params: Any) -> Optimizer:
+    """Return the optimizer that is made of these parameters, and of them alone."""
+    is_callable(f"{who}: optimizer", make, "functools.partial(gradstep.SGD, lr=1e-3)")
+    found = make(params)
+    wanted = [id(p) for p in (params if isinstance(params, list) else [params])]
+    if (
+        not isinstance(found, Optimizer)
+        or [id(p) for g in found.param_groups for p in g["params"]] != wanted
+    ):
+        what = "array" if len(wanted) == 1 else "coefficients and intercept"
+        raise TypeError(
+            f"{who}: optimizer must return a gradstep optimizer of the {what} that it "
+            "was given, such as functools.partial(gradstep.SGD, lr=1e-3)"
+        )
+    only_steps(who, found)
+    return found
+
+
+def only_steps(who: str, optimizer: Optimizer) -> None:
+    """Refuse an optimizer that does what the loop in C cannot."""
+    if not optimizer.engine_is_step():
+        raise ValueError(
+            f"{who}: {type(optimizer).__name__} does more in a step than fit can; pass "
+            "a rule itself, and Adan without restart_radius"
+        )
+    if optimizer.gradient_elsewhere():
+        raise ValueError(
+            f"{who}: the optimizer wants gradients at its lookahead(), fit takes them "
+            "at the coefficients; use SGD(nesterov=True, form='buffer')"
+        )

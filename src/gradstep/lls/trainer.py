@@ -97,9 +97,6 @@ class Trainer:
         _who: str = "Trainer",
     ) -> None:
         who = self._who = _who
-        check.is_callable(
-            f"{who}: optimizer", optimizer, "functools.partial(gradstep.SGD, lr=1e-3)"
-        )
         if dtype not in (np.float32, np.float64, "float32", "float64", "f4", "f8"):
             raise TypeError(f"{who}: dtype must be float32 or float64, got {dtype!r}")
         if targets is not None:
@@ -123,7 +120,7 @@ class Trainer:
             scaling=_scaling,
         )
         self.model.begin_at(who, coef0, intercept0)
-        self.optimizer = self._own(optimizer)
+        self.optimizer = check.own_optimizer(who, optimizer, self.model.params)
         self._loop = _lls.Loop(
             self.optimizer.engine,
             self.model.arrays(),
@@ -136,35 +133,6 @@ class Trainer:
         self._guard = Guard(self.model)
         self._recent = np.empty(0, np.int64)  # rows of the last portion
         self._turn = threading.Lock()
-
-    def _own(self, optimizer: Callable[[Any], Optimizer]) -> Optimizer:
-        found = optimizer(self.model.params)
-        params = self.model.params
-        wanted = [id(p) for p in (params if isinstance(params, list) else [params])]
-        if (
-            not isinstance(found, Optimizer)
-            or [id(p) for g in found.param_groups for p in g["params"]] != wanted
-        ):
-            what = "array" if len(wanted) == 1 else "coefficients and intercept"
-            raise TypeError(
-                f"{self._who}: optimizer must return a gradstep optimizer of the "
-                f"{what} that it was given, such as functools.partial(gradstep.SGD, "
-                "lr=1e-3)"
-            )
-        self._check_optimizer(found)
-        return found
-
-    def _check_optimizer(self, optimizer: Optimizer) -> None:
-        if not optimizer.engine_is_step():
-            raise ValueError(
-                f"{self._who}: {type(optimizer).__name__} does more in a step than fit "
-                "can; pass a rule itself, and Adan without restart_radius"
-            )
-        if optimizer.gradient_elsewhere():
-            raise ValueError(
-                f"{self._who}: the optimizer wants gradients at its lookahead(), fit "
-                "takes them at the coefficients; use SGD(nesterov=True, form='buffer')"
-            )
 
     # -- what has been found
 
@@ -295,7 +263,7 @@ class Trainer:
     def run(self, found: Block, route: Route) -> None:
         """Update for every batch that is filled, looking at signals now and then."""
         self._take(found)
-        self._check_optimizer(self.optimizer)
+        check.only_steps(self._who, self.optimizer)
         if self.optimizer.engine is not self._loop.engine:
             raise ValueError(f"{self._who}: the optimizer has been given other arrays")
         at_once = max(256, _SLICE // max(1, found.row_bytes // 8))
