@@ -160,3 +160,18 @@ def test_a_matrix_that_points_outside_is_refused(case: str) -> None:
         lls.fit(X, y, optimizer=RULES["sgd"])
     with pytest.raises(ValueError, match=f"^max_stable_lr: X {words}"):
         lls.max_stable_lr(X)
+
+
+@pytest.mark.parametrize("column", [L, -1])
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_column_outside_is_refused_where_columns_ascend(
+    column: int, wide: bool
+) -> None:
+    """At the end of a row, or at its beginning."""
+    X, y = problem()
+    X = wide_indices(X) if wide else X
+    row = int(np.diff(X.indptr).argmax())
+    at = X.indptr[row + 1] - 1 if column == L else X.indptr[row]
+    X.indices[at] = column
+    with pytest.raises(ValueError, match="point outside of it"):
+        lls.fit(X, y, optimizer=RULES["sgd"])
