@@ -9,7 +9,7 @@ enum {
     NARROW = 15,  /* columns up to which the sums of a batch stay in registers */
     TOGETHER = 4, /* rows that meet the sums together, each of which is loaded once */
     IN_L1 = 8192, /* bytes of a row, of which that many stay in L1 together */
-    NEAR = 4,     /* rows that are fetched into L1 before their turn */
+    NEAR = 8,     /* rows that are fetched into L1 before their turn */
     NEAR_NARROW = 16,
     TO_L2 = 2, /* localities of __builtin_prefetch */
     TO_L1 = 3,

@@ -2,31 +2,36 @@
  * INDEX; included by lls.c. No row has a column twice.
  * Its products are added as in lls_pass.h, value p of the row in the place of column p. */
 
+#define PRODUCT(p) ((double)x[p] * (double)u[column ? (size_t)column[p] : (p)])
+
+RULE_FN double CSR(dot_narrow)(const T *restrict x, const INDEX *restrict column,
+                               const T *restrict u, size_t n)
+{
+    double lane[4] = {-0.0, -0.0, -0.0, -0.0};
+    for (size_t p = 0; p < n - n % 2; p++)
+        lane[p % 4] += PRODUCT(p);
+    const double sum = (lane[0] + lane[2]) + (lane[1] + lane[3]);
+    return n % 2 ? sum + PRODUCT(n - 1) : sum;
+}
+
+/* u is packed if there is no `column`. */
 RULE_FN double CSR(dot)(const T *restrict x, const INDEX *restrict column,
                         const T *restrict u, size_t n)
 {
-    double lane[GS_LANES] = {0}, rest = 0;
+    if (n < GS_LANES)
+        return CSR(dot_narrow)(x, column, u, n);
+    double lane[GS_LANES], rest = 0;
     const size_t whole = n - n % GS_LANES;
-    for (size_t p = 0; p < whole; p += GS_LANES)
+    for (size_t k = 0; k < GS_LANES; k++)
+        lane[k] = PRODUCT(k);
+    for (size_t p = GS_LANES; p < whole; p += GS_LANES)
         for (size_t k = 0; k < GS_LANES; k++)
-            lane[k] += (double)x[p + k] * (double)u[column[p + k]];
+            lane[k] += PRODUCT(p + k);
     for (size_t p = whole; p < n; p++)
-        rest += (double)x[p] * (double)u[column[p]];
-    return n < GS_LANES ? rest : gs_tree(lane) + rest;
+        rest += PRODUCT(p);
+    return gs_tree(lane) + rest;
 }
-
-/* The same of what has been packed. */
-RULE_FN double CSR(dot_packed)(const T *restrict x, const T *restrict u, size_t n)
-{
-    double lane[GS_LANES] = {0}, rest = 0;
-    const size_t whole = n - n % GS_LANES;
-    for (size_t p = 0; p < whole; p += GS_LANES)
-        for (size_t k = 0; k < GS_LANES; k++)
-            lane[k] += (double)x[p + k] * (double)u[p + k];
-    for (size_t p = whole; p < n; p++)
-        rest += (double)x[p] * (double)u[p];
-    return n < GS_LANES ? rest : gs_tree(lane) + rest;
-}
+#undef PRODUCT
 
 RULE_FN void CSR(add)(double *restrict g, double pull, const T *restrict x,
                       const INDEX *restrict column, size_t n)
@@ -128,7 +133,7 @@ static void CSR(alone)(const gs_lls_data *d, const gs_lls_model *m, gs_lls_touch
         const T *w = (const T *)t->packed[0] + k * n;
         T *g = (T *)t->packed[1] + k * n;
         double pulls = 0;
-        const double dot = CSR(dot_packed)(x, w, n);
+        const double dot = CSR(dot)(x, NULL, w, n);
         const double pull = NAME(residual)(d, m, row, k, dot, &pulls, squares);
         for (size_t p = 0; p < n; p++)
             g[p] = (T)(2 * (pull * (double)x[p]));

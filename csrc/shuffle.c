@@ -32,13 +32,27 @@ static numbers keyed(uint64_t seed, uint64_t epoch)
     return (numbers){mix(mix(seed) + epoch)};
 }
 
+static void swap(int64_t *rows, uint64_t i, uint64_t j)
+{
+    const int64_t row = rows[i];
+    rows[i] = rows[j];
+    rows[j] = row;
+}
+
 static void shuffle(numbers *r, int64_t *rows, uint64_t n)
 {
-    for (uint64_t i = n; i > 1; i--) {
-        const uint64_t j = below(r, i);
-        const int64_t row = rows[i - 1];
-        rows[i - 1] = rows[j];
-        rows[j] = row;
+    for (uint64_t i = n; i > 1; i--)
+        swap(rows, i - 1, below(r, i));
+}
+
+/* The same of fewer than 2^32 rows, two to a number: some orders come more often than
+ * others by 1 in 2^32 / n. */
+static void shuffle_group(numbers *r, int64_t *rows, uint64_t n)
+{
+    while (n > 1) {
+        const uint64_t both = next(r), half[2] = {both >> 32, both & UINT32_MAX};
+        for (int k = 0; k < 2 && n > 1; k++, n--)
+            swap(rows, n - 1, half[k] * n >> 32);
     }
 }
 
@@ -75,7 +89,7 @@ uint64_t gs_groups_next(gs_groups *g, int64_t *rows, int64_t *stored, bool withi
     if (stored)
         memcpy(stored, rows, count * sizeof *rows);
     numbers r = {g->state};
-    shuffle(&r, rows, count);
+    shuffle_group(&r, rows, count);
     g->state = r.state;
     return count;
 }

@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 enum {
-    GS_BLOCK_BYTES = 32768, /* rows that stay together in a shuffle by blocks */
-    GS_MIXED_BLOCKS = 8     /* blocks whose rows are shuffled together */
+    GS_BLOCK_BYTES = 65536, /* rows that stay together in a shuffle by blocks */
+    GS_MIXED_BLOCKS = 4     /* blocks whose rows are shuffled together */
 };
 
 /* A permutation of [0, n) by rows. */

@@ -108,6 +108,16 @@ def test_rows_of_many_values_and_targets(m: int, k: int | None) -> None:
             assert distance(done.loss, dense.loss) < 1e-11
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("m", [*range(1, 21), 31, 33, 100])
+def test_full_rows_have_the_bits_of_dense_ones(m: int, dtype: type) -> None:
+    X, y = problem(90, m, 2, dtype)
+    o: Any = {"optimizer": partial(gs.SGD, lr=1e-3, momentum=0.6), "batch_size": 7}
+    o |= {"sample_weight": weights(90), "intercept": True, "epochs": 2}
+    found = lls.fit(sparse.csr_array(X), y, **o)
+    assert bits(found) == bits(lls.fit(X, y, **o))
+
+
 @pytest.mark.parametrize("kind", STORED)
 def test_other_doors_take_them_too(kind: str) -> None:
     X = STORED[kind]

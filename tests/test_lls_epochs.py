@@ -40,7 +40,7 @@ def test_rows_are_shuffled_by_seed_and_epoch(seed: int) -> None:
     assert distance(done.coef, by_hand(X, y, orders, **BASE).coef) < 1e-12
     wide, t = problem(90, 2048)
     o = BASE | {"optimizer": partial(gs.SGD, lr=1e-5)}
-    orders = [np.array(by_blocks(seed, e, 90, 2)) for e in range(2)]
+    orders = [np.array(by_blocks(seed, e, 90, 4)) for e in range(2)]
     done = lls.fit(wide, t, epochs=2, shuffle="blocks", seed=seed, **o)
     assert bits(done) == bits(lls.fit(wide, t, epochs=2, order=orders.__getitem__, **o))
     assert distance(done.coef, by_hand(wide, t, orders, **o).coef) < 1e-11

@@ -29,7 +29,7 @@ def trainer(**changes: Any) -> lls.Trainer:
 
 
 @pytest.mark.parametrize("name", ["X", "y", "sample_weight"])
-@pytest.mark.parametrize("o", [{}, {"optimizer": SGD, "epochs": 3}])
+@pytest.mark.parametrize("o", [{}, *({"optimizer": SGD, "epochs": n} for n in (1, 3))])
 def test_arrays_that_a_callback_resizes_are_refused(name: str, o: Any) -> None:
     X, y = (a.copy() for a in problem())
     data = {"X": X, "y": y, "sample_weight": np.linspace(0.5, 2, len(y)) + 0}

@@ -10,7 +10,7 @@ import gradstep as gs
 from gradstep import _rows, lls
 
 MASK = 2**64 - 1
-BLOCK_BYTES, MIXED = 32768, 8
+BLOCK_BYTES, MIXED = 65536, 4
 
 
 def mix(x: int) -> int:
@@ -25,11 +25,24 @@ class Numbers:
     def __init__(self, seed: int, epoch: int) -> None:
         self.state = mix((mix(seed) + epoch) & MASK)
 
+    def next(self) -> int:
+        self.state = (self.state + 0x9E3779B97F4A7C15) & MASK
+        return mix(self.state)
+
     def shuffle(self, rows: list[int]) -> list[int]:
         """Durstenfeld's: from the end, each with one at or before it."""
         for i in range(len(rows), 1, -1):
-            self.state = (self.state + 0x9E3779B97F4A7C15) & MASK
-            j = mix(self.state) * i >> 64
+            j = self.next() * i >> 64
+            rows[i - 1], rows[j] = rows[j], rows[i - 1]
+        return rows
+
+    def shuffle_group(self, rows: list[int]) -> list[int]:
+        """The same by numbers of 32 bits, the upper half of one of 64 first."""
+        halves: list[int] = []
+        for i in range(len(rows), 1, -1):
+            if not halves:
+                halves = list(divmod(self.next(), 2**32))
+            j = halves.pop(0) * i >> 32
             rows[i - 1], rows[j] = rows[j], rows[i - 1]
         return rows
 
@@ -48,7 +61,7 @@ def by_blocks(seed: int, epoch: int, n: int, block: int) -> list[int]:
             for b in starts[at : at + MIXED]
             for row in range(b * block, min((b + 1) * block, n))
         ]
-        found += numbers.shuffle(group)
+        found += numbers.shuffle_group(group)
     return found
 
 

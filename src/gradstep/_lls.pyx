@@ -248,6 +248,16 @@ cdef class Loop:
             squares = lls_finish(&self.p)
         return squares
 
+    def loss(self, cnp.ndarray rows):
+        """The mean of s r^2 over these rows, by the coefficients as they are. No row of a
+        batch may wait; model["g"] and ["gb"] are overwritten."""
+        cdef uint32_t *place = self.p.touched.place
+        self.p.touched.place = NULL
+        self.evaluate(rows)
+        squares = self.finish()
+        self.p.touched.place = place
+        return squares / rows.size if rows.size else 0.0
+
     def moments(self, cnp.ndarray rows, cnp.ndarray about, cnp.ndarray moments):
         """Move them on by these rows: csrc/lls.h. All float64: about (L,), moments
         (1 + 2 L,), for sparse rows (1 + 3 L,)."""

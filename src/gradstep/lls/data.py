@@ -14,7 +14,7 @@ from gradstep.structure import Array
 _NONE = object()  # what no chunk is
 
 # Rows whose numbers are made at a time.
-PORTION = 1 << 16
+PORTION = 1 << 15
 
 # Bytes of X from which shuffle="auto" goes by blocks.
 CACHED = 1 << 22

@@ -70,6 +70,7 @@ class Epochs:
             if found is not None:
                 reason = found
                 break
+        self._check_still()  # a callback may have been the last to run
         self._trainer.check_end()
         coef, intercept = self._trainer.solution
         if reason == "tol" and self._kept is not None:
@@ -133,9 +134,12 @@ class Epochs:
         done, waiting = self._trainer.n_updates - begun, self._trainer.waiting
         return bool(done and done % self._every == 0 and not waiting)
 
-    def _run(self, block: Block, route: Route) -> None:
+    def _check_still(self) -> None:
         if isinstance(self._data, InMemory):
             self._data.check_still()
+
+    def _run(self, block: Block, route: Route) -> None:
+        self._check_still()
         before = self._trainer.n_updates
         self._trainer.run(block, route)
         self._schedule(self._trainer.n_updates - before)

@@ -94,8 +94,8 @@ def fit(
         By default only without an `optimizer`.
     shuffle : {"auto", "rows", "blocks"} or None
         The order of rows, another in each epoch. ``"rows"``: any order is as likely as
-        any other. ``"blocks"``: blocks of 32 KiB of consecutive rows in such an order,
-        and the rows of every 8 of them, a quarter MiB, shuffled together. Where X is
+        any other. ``"blocks"``: blocks of 64 KiB of consecutive rows in such an order,
+        and the rows of every 4 of them, a quarter MiB, shuffled together. Where X is
         larger than caches, ``"rows"`` waits for memory, and ``"blocks"`` runs at nearly
         the speed of reading in order; but rows that stand near each other are visited
         at about the same time. ``"auto"``: ``"blocks"`` for X of 4 MiB and more, and

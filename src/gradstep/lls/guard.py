@@ -23,7 +23,8 @@ class Guard:
 
     def __init__(self, model: Model) -> None:
         self._model = model
-        self._size = 0.0  # of y
+        self._size = 0.0  # of y: the mean of the squares that were looked at
+        self._whole: Block | None = None  # the last block of which those were all
         self._at_start: float | None = None  # the loss, if it was looked at
         self._least = math.inf
         self.good: Snapshot = model.snapshot()
@@ -44,22 +45,29 @@ class Guard:
 
     def reasonable(self, loss: float, found: Block, rows: Array) -> bool:
         """Return whether a loss, on rows such as these, is no sign of divergence."""
-        return math.isfinite(loss) and loss <= _GROWN * self._scale(loss, found, rows)
-
-    def at_end(self, found: Block, rows: Array) -> float:
-        """Return the loss of the coefficients as they are on some rows of a block."""
-        now = self._model.in_units(*self._model.snapshot())
-        return Validation(found, rows).loss(*now)
+        if not math.isfinite(loss):
+            return False
+        if self._size == 0:
+            self._look(found.y[rows])
+        return loss <= _GROWN * self._size or loss <= _GROWN * self._scale(
+            loss, found, rows
+        )
 
     def _scale(self, loss: float, found: Block, rows: Array) -> float:
-        """Return the size of a reasonable loss: that of y, or that at the start."""
-        y = found.y[rows].astype(np.float64)
-        if len(y):
-            self._size = max(self._size, float(np.mean(np.sum(y * y, axis=1))))
+        """Return the size of a reasonable loss: that of all y, or that at the start."""
+        if found is not self._whole:
+            self._look(found.y)
+            self._whole = found
         if loss > _GROWN * self._size and self._at_start is None:
             then = self._model.in_units(*self._start)
             self._at_start = Validation(found, rows).loss(*then)
         return max(self._size, self._at_start or 0.0)
+
+    def _look(self, y: Array) -> None:
+        """Take note of the size of some targets."""
+        if len(y):
+            squares = np.einsum("ij,ij->", y, y, dtype=np.float64)
+            self._size = max(self._size, float(squares) / len(y))
 
     def error(
         self,

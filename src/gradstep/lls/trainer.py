@@ -309,7 +309,7 @@ class Trainer:
         """Look at what the last updates have left, which no later row will."""
         found, rows = self._block, self._recent
         if found is not None and len(rows) and self.n_updates:
-            loss = self._guard.at_end(found, rows)
+            loss = self._loop.loss(rows)
             if not self._guard.reasonable(loss, found, rows):
                 self._fail(loss, found)
 
