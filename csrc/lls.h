@@ -10,7 +10,7 @@
 enum {
     /* The sums of a batch are those of its pieces of so many rows, added in their order:
      * threads take pieces, and the bits do not depend on how many threads there are. */
-    GS_PIECE = 256
+    GS_PIECE = 128
 };
 
 /* Where rows are read from. All matrices are row-major. */

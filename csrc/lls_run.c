@@ -7,7 +7,7 @@
 #include "run.h"
 
 enum {
-    PARALLEL_FROM = 1 << 15 /* numbers in a piece; below, waking a thread costs more */
+    PARALLEL_FROM = 3 << 12 /* numbers in a piece; below, waking a thread costs more */
 };
 
 static void fold(gs_lls *p, double *piece)

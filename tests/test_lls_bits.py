@@ -8,7 +8,7 @@ from pathlib import Path
 
 import gradstep as gs
 
-# 256 rows are summed at a time; threads share batches of 512 rows and more, but narrow
+# 128 rows are summed at a time; threads share batches of 256 rows and more, but narrow
 # rows are too little work for that: hence 130 columns.
 BEGIN = """
 import hashlib, warnings
@@ -28,12 +28,12 @@ PARTS = [(i, s, w) for i in (False, True) for s in (False, True) for w in (False
 """
 WORK = {
     "dense": """
-for n in 256, 257, 512, 2305, 5000:
+for n in 128, 129, 256, 2305, 5000:
     for m in 1, 5, 17, 33, 130:
         for dtype in "f4", "f8":
             X, y = problem(n, m, 2 if m == 5 else None, dtype)
             for k, (i, s, w) in enumerate(PARTS):
-                size = (256, 257, 512, n)[k % 4]
+                size = (128, 129, 256, n)[k % 4]
                 o = {"sample_weight": weights(n) if w else None, "reduction": "mean"}
                 o |= {"intercept": i, "standardize": s, "ridge": 0.3 * i}
                 o |= {"optimizer": partial(HEAVY, lr=0.001), "batch_size": size}

@@ -81,7 +81,7 @@ WHOLE = {"reduction": "mean", "ridge": 3.0, "intercept": True, "optimizer": HEAV
 @pytest.mark.parametrize("m", [1, 2, 3, 4, 5, 15, 16, 17, 33, 100, 130])
 @pytest.mark.parametrize("dtype", [f4, f8])
 def test_widths_and_batches_that_are_summed_in_pieces(m: int, dtype: Any) -> None:
-    for size, k in product((256, 257, 512, 513, 1000, 5000), (None, 3)):
+    for size, k in product((128, 129, 256, 257, 1000, 5000), (None, 3)):
         X, y = problem(1201, m, k, dtype)
         o = WHOLE | {"batch_size": size, "optimizer": partial(HEAVY, lr=0.003)}
         same(X, y, 1, sample_weight=weights(1201), **o)

@@ -7,6 +7,7 @@ from gradstep.capi cimport gs_kernel, gs_plan
 cdef extern from "lls_run.h" nogil:
     enum:
         GS_DENSE
+        GS_PIECE
         GS_CSR32
         GS_CSR64
 

@@ -11,6 +11,7 @@ from gradstep._core cimport (
     GS_CSR32,
     GS_CSR64,
     GS_DENSE,
+    GS_PIECE,
     Engine,
     gs_lls,
     gs_lls_route,
@@ -86,7 +87,7 @@ cdef class Loop:
         self.p.model.divide = divide
         self.p.batch = batch
         size = max(<size_t>1, gs_lls_sums(&self.p.model))
-        self.p.pieces = min(MOST_PIECES, PIECE_BYTES // (8 * size), batch // 256)
+        self.p.pieces = min(MOST_PIECES, PIECE_BYTES // (8 * size), batch // GS_PIECE)
         if self.p.pieces == 0:
             self.p.pieces = 1
         self.sums = np.zeros(size)

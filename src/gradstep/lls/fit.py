@@ -159,7 +159,8 @@ def fit(
     Residuals and gradients are summed in float64 in a fixed order, so the result has
     the same bits on every CPU, for any number of threads, and however the same rows are
     cut into chunks. Each row is read once per epoch. The loop runs in C without the
-    GIL; threads share batches of 512 rows and more. Ctrl-C ends it between two updates.
+    GIL; threads share batches of 256 rows and more of some 100 columns and more. Ctrl-C
+    ends it between two updates.
 
     Sparse rows: an update by `SGD` without momentum or by `Adagrad`, without weight
     decay, costs in proportion to the values in its rows; so does it not for other
