@@ -57,10 +57,11 @@ bool gs_plan_reserve(gs_plan *plan)
 }
 
 /* Tensors of one group mostly share all that goes into coefficients. */
-static bool same_coef(const gs_tensor *a, const gs_tensor *b)
+/* Whether x begins its step where `last` did, whose scalars were `scalar` then. */
+static bool same_coef(const gs_tensor *x, const gs_tensor *last, const double *scalar)
 {
-    return a->segment.kernel == b->segment.kernel && a->group == b->group &&
-           a->t == b->t && memcmp(a->scalar, b->scalar, sizeof a->scalar) == 0;
+    return x->segment.kernel == last->segment.kernel && x->group == last->group &&
+           x->t == last->t && memcmp(x->scalar, scalar, sizeof x->scalar) == 0;
 }
 
 static void prepare(const gs_plan *plan, gs_tensor *x, const double *sums)
@@ -83,8 +84,8 @@ static void copy_parameter(const gs_segment *s)
 /* Moves on the step counts and scalars; returns how many tensors are live. */
 static size_t begin(gs_plan *plan)
 {
-    gs_tensor before = {0}; /* the last one, as it was before its scalars moved on */
     const gs_tensor *last = NULL;
+    double scalar[GS_MAX_SCALARS]; /* of it, before they moved on */
     size_t live = 0;
     for (size_t i = 0; i < plan->tensors; i++) {
         gs_tensor *x = plan->tensor + i;
@@ -94,11 +95,11 @@ static size_t begin(gs_plan *plan)
         x->t++;
         if (x->t == 1)
             copy_parameter(&x->segment);
-        if (last && same_coef(x, &before) && !x->segment.kernel->sums) {
+        if (last && same_coef(x, last, scalar) && !x->segment.kernel->sums) {
             x->segment.coef = last->segment.coef;
             memcpy(x->scalar, last->scalar, sizeof x->scalar);
         } else {
-            before = *x;
+            memcpy(scalar, x->scalar, sizeof scalar);
             prepare(plan, x, NULL);
         }
         x->segment.grad_scale = plan->group[x->group].grad_scale;
