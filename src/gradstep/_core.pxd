@@ -131,5 +131,6 @@ cdef class Engine:
     cdef bint pass_through(self, size_t j, Py_ssize_t k, dict group) except -1
     cdef object take(self, grads)
     cdef object take_one(self, size_t i, g)
+    cdef int check_overlap(self, size_t i, uintptr_t at, size_t bytes) except -1
     cdef int enter(self) except -1
     cdef void leave(self) noexcept

@@ -386,16 +386,16 @@ cdef class Engine:
         cdef const void *at = cnp.PyArray_DATA(a)
         # What stands where the last gradient stood was found to overlap nothing.
         if at != x.segment.g or at == NULL:
-            self._check_overlap(i, <uintptr_t>at, <size_t>cnp.PyArray_NBYTES(a))
+            self.check_overlap(i, <uintptr_t>at, <size_t>cnp.PyArray_NBYTES(a))
             x.segment.g = at
         x.moving = True
         return g
 
-    def _check_overlap(self, size_t i, uintptr_t at, size_t bytes):
+    cdef int check_overlap(self, size_t i, uintptr_t at, size_t bytes) except -1:
         """A written range must not be read as a gradient in the same step."""
         cdef size_t left = 0, right = self.ranges, middle
         if bytes == 0:
-            return
+            return 0
         while left < right:  # the first range that ends after `at`
             middle = (left + right) // 2
             if self.high[middle] <= at:
@@ -407,3 +407,4 @@ cdef class Engine:
                 f"{self.owner}.step: grads{self.suffixes[i]} shares memory with a "
                 "parameter or its state, which the step would overwrite; pass g.copy()"
             )
+        return 0

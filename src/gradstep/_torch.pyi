@@ -1,0 +1,22 @@
+from collections.abc import Callable
+from typing import Any
+
+from gradstep._core import Engine
+
+class Watch:
+    moved: list[Any]
+    def __init__(
+        self,
+        engine: Engine,
+        capsule: object,
+        kind: type,
+        params: list[list[Any]],
+        index: list[int],
+        plain: list[bool],
+        state: dict[Any, Any],
+        entries: list[tuple[dict[str, Any], dict[str, Any], tuple[Any, ...]]],
+        counts: Any,
+        scalars: Any,
+        fit: Callable[[int, Any, Any], tuple[int, Any] | None],
+    ) -> None: ...
+    def step(self, groups: list[dict[str, Any]], state: dict[Any, Any]) -> bool: ...

@@ -1,0 +1,289 @@
+"""An optimizer's tensors, bound to the engine that steps them."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from gradstep import _core
+from gradstep._torch import Watch
+from gradstep.assembly import find_kernel
+from gradstep.structure import Array
+from gradstep.torch import tensors
+from gradstep.torch.names import UNCOUNTED, state_name
+
+_CAPSULE = getattr(torch.Tensor, "__dlpack_c_exchange_api__", None)
+
+
+class Stale(Exception):  # noqa: N818  # no error: a sign to bind anew
+    """Something is no longer as it was bound."""
+
+
+class Slot(NamedTuple):
+    """A parameter that has taken a step, or is about to take its first."""
+
+    where: str  # for messages
+    group: int
+    param: Any
+    kernel: _core.Kernel
+
+
+class Bound:
+    """Parameters that have had a gradient, their states, and the engine over them.
+
+    Whatever does not fit is refused here, before anything has been changed.
+    """
+
+    def __init__(
+        self,
+        owner: str,
+        method: Any,
+        groups: list[dict[str, Any]],
+        state: dict[Any, Any],
+        options: list[dict[str, Any]],
+    ) -> None:
+        self._owner, self._method = owner, method
+        self._options = options
+        slots = list(self._slots(groups, state))
+        self._slots_ = slots
+        self._live = [tensors.local(slot.param) for slot in slots]
+        # Gaps are closed in a copy, which is stepped instead.
+        self._closed = [
+            None if tensors.is_dense(p) else p.detach().clone(
+                memory_format=torch.contiguous_format
+            )
+            for p in self._live
+        ]
+        arrays = tuple(
+            tensors.flat(p if closed is None else closed)
+            for p, closed in zip(self._live, self._closed, strict=True)
+        )
+        kept = [self._kept(slot, state.get(slot.param, {})) for slot in slots]
+        self._engine = _core.Engine(
+            owner,
+            arrays,
+            tuple(slot.where for slot in slots),
+            tuple(slot.group for slot in slots),
+            len(groups),
+        )
+        self._counts = np.zeros(len(slots), np.float32)
+        most = max((len(slot.kernel.scalar) for slot in slots), default=0)
+        self._scalars = np.zeros((len(slots), most)) if most else None
+        for i, (slot, entry) in enumerate(zip(slots, kept, strict=True)):
+            self._bind(i, slot, entry)
+            self._restore(i, state.get(slot.param, {}))
+        for j, found in enumerate(options):
+            self._engine.set_group(j, *method.group_numbers(found))
+            self._engine.set_direct(j, method.group_direct(found))
+        if slots:
+            self._engine.bound()
+        self._engine.watch(groups, tuple(method.options), self._changed)
+        entries = [self._commit(i, state, entry) for i, entry in enumerate(kept)]
+        self._watch = self._watching(groups, state, entries)
+        self._by_value = [
+            j for j, g in enumerate(groups)
+            if any(torch.is_tensor(part) for part in _parts(g, method.options))
+        ]
+
+    # -- parameters
+
+    def _slots(
+        self, groups: list[dict[str, Any]], state: Mapping[Any, Any]
+    ) -> Iterator[Slot]:
+        for j, group in enumerate(groups):
+            rule = self._method.rule(self._options[j])
+            names = group.get("param_names")
+            for k, p in enumerate(group["params"]):
+                if p.grad is None and not state.get(p):
+                    continue
+                which = f"[{j}]['params'][{k}]"
+                which += f" ({names[k]})" if names else ""
+                where = f"{self._owner}: param_groups{which}"
+                tensors.check(where, p)
+                array = tensors.local(p)
+                kernel = find_kernel(where, rule, _numbers(array))
+                if kernel.sums and tensors.is_distributed(p):
+                    raise TypeError(
+                        f"{where} is a DTensor, of whose shards {self._owner} would "
+                        "take the norms one by one; use a rule without norms"
+                    )
+                yield Slot(which, j, p, kernel)
+
+    # -- states
+
+    def _kept(self, slot: Slot, entry: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the states that a parameter has, checked; those that lack are None."""
+        found: dict[str, Any] = {}
+        for name in slot.kernel.state:
+            key = state_name(self._method.__name__, name)
+            value = entry.get(key)
+            if value is not None:
+                where = f"{self._owner}: state{slot.where}[{key!r}]"
+                tensors.check(where, value)
+                for what in ("dtype", "shape"):
+                    then, now = getattr(value, what), getattr(slot.param, what)
+                    if then != now:
+                        raise ValueError(
+                            f"{where} has {what} {then}, its parameter {now}"
+                        )
+            found[name] = value
+        return found
+
+    def _bind(self, i: int, slot: Slot, entry: dict[str, Any]) -> None:
+        """Give the engine the states of a parameter, new ones for those that lack."""
+        first = self._method.initial(self._options[slot.group])
+        like = slot.param if self._closed[i] is None else self._closed[i]
+        local = tensors.local(like)
+        for name, value in entry.items():
+            if value is None:
+                made = tensors.zeros_like([like])[0]
+                if first.get(name):
+                    tensors.local(made).fill_(first[name])
+                entry[name] = made
+            elif tensors.local(value).stride() != local.stride():
+                made = tensors.zeros_like([like])[0]
+                entry[name] = made.copy_(value)
+        arrays = tuple(tensors.flat(tensors.local(t)) for t in entry.values())
+        self._engine.bind(i, slot.kernel, arrays)
+
+    def _commit(
+        self, i: int, state: dict[Any, Any], kept: dict[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any], tuple[Any, ...]]:
+        """Write a parameter's states down in `optimizer.state`."""
+        slot, method = self._slots_[i], self._method.__name__
+        seen = {}
+        if method not in UNCOUNTED:
+            seen["step"] = _view(self._counts[i : i + 1])
+        for name, value in kept.items():
+            seen[state_name(method, name)] = value
+        for k, name in enumerate(slot.kernel.scalar):
+            assert self._scalars is not None
+            seen[name] = _view(self._scalars[i, k : k + 1])
+        entry = state[slot.param] if seen else {}  # torch keeps none that is empty
+        entry.update(seen)
+        return entry, seen, tuple(tensors.local(t) for t in kept.values())
+
+    def _restore(self, i: int, entry: Mapping[str, Any]) -> None:
+        """Take over how many steps a parameter has taken, and what its rule keeps."""
+        where = f"{self._owner}: state{self._slots_[i].where}"
+        names = self._slots_[i].kernel.scalar
+        if self._method.__name__ in UNCOUNTED:
+            known = [state_name(self._method.__name__, n)
+                     for n in self._slots_[i].kernel.state]
+            t = int(bool(known) and all(entry.get(n) is not None for n in known))
+        else:
+            t = _count(where, entry.get("step", 0))
+            self._counts[i] = t
+        self._engine.set_t(i, t)
+        for k, name in enumerate(names):
+            assert self._scalars is not None
+            self._scalars[i, k] = float(entry.get(name, 0.0))
+        self._engine.set_scalars(i, {n: float(entry.get(n, 0.0)) for n in names})
+
+    # -- steps
+
+    def _watching(
+        self, groups: list[dict[str, Any]], state: dict[Any, Any], entries: list[Any]
+    ) -> Watch:
+        params = [list(group["params"]) for group in groups]
+        # Tensors compare elementwise: by identity.
+        number = {id(slot.param): i for i, slot in enumerate(self._slots_)}
+        index = [number.get(id(p), -1) for group in params for p in group]
+        plain = [
+            i >= 0
+            and type(self._slots_[i].param) in tensors.PLAIN
+            and self._closed[i] is None
+            for i in index
+        ]
+        counts = None if self._method.__name__ in UNCOUNTED else self._counts
+        return Watch(
+            *(self._engine, _CAPSULE, torch.Tensor, params, index, plain),
+            *(state, entries, counts, self._scalars, self._fit),
+        )
+
+    def step(self, groups: list[dict[str, Any]], state: dict[Any, Any]) -> bool:
+        """Take a step; return False if something is no longer as it was bound."""
+        for j in self._by_value:
+            self._changed(j)
+        self._sparse: list[tuple[int, Any]] = []
+        for p, closed in zip(self._live, self._closed, strict=True):
+            if closed is not None:
+                closed.copy_(p.detach())
+        try:
+            if not self._watch.step(groups, state):
+                return False
+        except Stale:
+            return False
+        moved = self._watch.moved
+        for p, closed in zip(self._live, self._closed, strict=True):
+            if closed is not None:
+                p.detach().copy_(closed)
+        if moved:
+            torch.autograd.graph.increment_version(moved)
+        return True
+
+    def _changed(self, j: int) -> None:
+        raise Stale
+
+    def _fit(self, i: int, p: Any, g: Any) -> tuple[int, Any] | None:
+        """Return where C finds a gradient, and what keeps it there."""
+        slot, now = self._slots_[i], tensors.local(p)
+        if self._closed[i] is None and now.data_ptr() != self._live[i].data_ptr():
+            raise Stale
+        where = f"{self._owner}.step: the gradient of param_groups{slot.where}"
+        if tensors.is_distributed(p):
+            g = _placed(where, p, g)
+        if type(g) is not torch.Tensor:
+            kind = type(g)
+            raise TypeError(
+                f"{where} must be a plain tensor, got {kind.__module__}."
+                f"{kind.__qualname__}"
+            )
+        if g.dtype != now.dtype or g.shape != now.shape:
+            raise TypeError(
+                f"{where} is {g.dtype} of shape {tuple(g.shape)}, its parameter "
+                f"{now.dtype} of shape {tuple(now.shape)}"
+            )
+        if g.layout is not torch.strided:
+            raise TypeError(
+                f"{where} has layout {g.layout}; {self._owner} takes dense gradients; "
+                "pass sparse=False to the embedding"
+            )
+        like = now if self._closed[i] is None else self._closed[i]
+        same = g.stride() == like.stride() and not g.is_neg() and not g.is_conj()
+        found = g if same else tensors.fitted(g, like)
+        return found.data_ptr(), found
+
+
+def _placed(where: str, p: Any, g: Any) -> Any:
+    """Return the shard of a gradient that belongs to ours of its parameter."""
+    if not tensors.is_distributed(g):
+        raise TypeError(f"{where} must be a DTensor, as its parameter is")
+    if g.placements != p.placements:
+        g = g.redistribute(placements=p.placements)
+    found = g.detach().to_local()
+    return found.wait() if hasattr(found, "wait") else found
+
+
+def _parts(group: Mapping[str, Any], options: Mapping[str, Any]) -> Iterator[Any]:
+    for name in options:
+        value = group.get(name)
+        yield from value if isinstance(value, (tuple, list)) else (value,)
+
+
+def _numbers(t: torch.Tensor) -> Array:
+    """Return an empty array of the type in which C computes."""
+    real = torch.view_as_real(t).dtype if t.is_complex() else t.dtype
+    return torch.empty(0, dtype=real).numpy()
+
+
+def _view(number: Array) -> torch.Tensor:
+    return torch.from_numpy(number).reshape(())
+
+
+def _count(where: str, step: Any) -> int:
+    value = float(step)
+    if not 0 <= value < 2**53:
+        raise ValueError(f"{where}['step'] must be a count >= 0, got {value}")
+    return int(value)

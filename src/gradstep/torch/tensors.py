@@ -1,0 +1,125 @@
+"""Tensors as C sees them: their memory, as a flat array of real numbers."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from gradstep import _core
+from gradstep.structure import Array
+
+# The arithmetic that there is; complex numbers are pairs of reals.
+DTYPES = (torch.float32, torch.float64, torch.complex64, torch.complex128)
+
+PLAIN = (torch.Tensor, torch.nn.Parameter)
+
+
+def is_distributed(t: Any) -> bool:
+    """Return whether a tensor is a DTensor; torch.distributed is not imported for it."""
+    module = sys.modules.get("torch.distributed.tensor")
+    return module is not None and isinstance(t, module.DTensor)
+
+
+def local(t: Any) -> Any:
+    """Return the part of a tensor that this process holds: itself, if it is plain."""
+    return t.detach().to_local() if is_distributed(t) else t
+
+
+def check(where: str, t: Any) -> None:
+    """Refuse by name what is no memory that C could update in place."""
+    kind = type(t)
+    if is_distributed(t):
+        t = local(t)
+    if type(t) not in PLAIN:
+        raise TypeError(
+            f"{where} must be a plain tensor or a DTensor, got {kind.__module__}."
+            f"{kind.__qualname__}; its data is not simply its memory"
+        )
+    if t.layout is not torch.strided:
+        raise TypeError(f"{where} has layout {t.layout}, expected torch.strided")
+    if t.device.type != "cpu":
+        raise TypeError(
+            f"{where} is on device {t.device}, expected cpu; move the model with "
+            "model.to('cpu') before the first step"
+        )
+    if t.dtype not in DTYPES:
+        names = ", ".join(str(d).removeprefix("torch.") for d in DTYPES)
+        raise TypeError(
+            f"{where} has dtype {str(t.dtype).removeprefix('torch.')}, expected one of "
+            f"{names}; convert the model with model.float()"
+        )
+    if t.is_conj() or t.is_neg():
+        raise ValueError(
+            f"{where} is a lazily conjugated or negated view; pass "
+            "t.resolve_conj().resolve_neg()"
+        )
+    if overlaps_itself(t):
+        raise ValueError(
+            f"{where} has elements that share memory (shape {tuple(t.shape)}, strides "
+            f"{t.stride()}); pass t.clone()"
+        )
+
+
+def _axes(t: torch.Tensor) -> list[tuple[int, int]]:
+    """Return strides and extents of the axes that matter, the innermost first."""
+    if t.numel() == 0:
+        return []
+    return sorted((s, n) for s, n in zip(t.stride(), t.shape, strict=True) if n > 1)
+
+
+def overlaps_itself(t: torch.Tensor) -> bool:
+    """Return whether elements may share memory: as torch, not if axes nest."""
+    reach = 0
+    for stride, extent in _axes(t):
+        if stride <= reach:
+            return True
+        reach += stride * (extent - 1)
+    return False
+
+
+def is_dense(t: torch.Tensor) -> bool:
+    """Return whether the elements fill their memory, in whatever order."""
+    size = 1
+    for stride, extent in _axes(t):
+        if stride != size:
+            return False
+        size *= extent
+    return True
+
+
+def flat(t: torch.Tensor) -> Array:
+    """Return the memory of a dense plain tensor; writing to it writes to the tensor."""
+    found: Array = _line(t.detach()).numpy()
+    return found
+
+
+def _line(t: torch.Tensor) -> torch.Tensor:
+    line = t.as_strided((t.numel(),), (1,))
+    return torch.view_as_real(line).reshape(-1) if t.is_complex() else line
+
+
+def zeros_like(params: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Return tensors of zeros in memory where steps are fastest, of the same strides.
+
+    Those of a DTensor are DTensors too, in memory of torch's.
+    """
+    plain = [p for p in params if type(p) in PLAIN]
+    made = iter(_core.allocate_like(tuple(flat(p) for p in plain)))
+    return [
+        _shaped(torch.from_numpy(next(made)), p)
+        if type(p) in PLAIN
+        else torch.zeros_like(p)
+        for p in params
+    ]
+
+
+def _shaped(line: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    numbers = line.view(like.dtype) if like.is_complex() else line
+    return numbers.as_strided(like.shape, like.stride())
+
+
+def fitted(g: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Return a copy of a gradient in the order of its parameter's elements."""
+    found = torch.empty_strided(like.shape, like.stride(), dtype=like.dtype)
+    return found.copy_(g.detach())
