@@ -264,6 +264,10 @@ cdef class Watch:
             self.engine.leave()
         return True
 
+    def states(self, size_t i):
+        """The tensors that are the states of array i."""
+        return self.entries[i][2]
+
     cdef int set_gradient(self, size_t i, uintptr_t at) except -1:
         cdef gs_tensor *x = self.engine.plan.tensor + i
         if <const void *>at != x.segment.g or at == 0:

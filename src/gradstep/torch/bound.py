@@ -50,9 +50,9 @@ class Bound:
         self._live = [tensors.local(slot.param) for slot in slots]
         # Gaps are closed in a copy, which is stepped instead.
         self._closed = [
-            None if tensors.is_dense(p) else p.detach().clone(
-                memory_format=torch.contiguous_format
-            )
+            None
+            if tensors.is_dense(p)
+            else p.detach().clone(memory_format=torch.contiguous_format)
             for p in self._live
         ]
         arrays = tuple(
@@ -82,7 +82,8 @@ class Bound:
         entries = [self._commit(i, state, entry) for i, entry in enumerate(kept)]
         self._watch = self._watching(groups, state, entries)
         self._by_value = [
-            j for j, g in enumerate(groups)
+            j
+            for j, g in enumerate(groups)
             if any(torch.is_tensor(part) for part in _parts(g, method.options))
         ]
 
@@ -169,8 +170,10 @@ class Bound:
         where = f"{self._owner}: state{self._slots_[i].where}"
         names = self._slots_[i].kernel.scalar
         if self._method.__name__ in UNCOUNTED:
-            known = [state_name(self._method.__name__, n)
-                     for n in self._slots_[i].kernel.state]
+            known = [
+                state_name(self._method.__name__, n)
+                for n in self._slots_[i].kernel.state
+            ]
             t = int(bool(known) and all(entry.get(n) is not None for n in known))
         else:
             t = _count(where, entry.get("step", 0))
@@ -215,16 +218,41 @@ class Bound:
                 return False
         except Stale:
             return False
-        moved = self._watch.moved
         for p, closed in zip(self._live, self._closed, strict=True):
             if closed is not None:
                 p.detach().copy_(closed)
+        for i, g in self._sparse:
+            self._step_rows(i, g)
+        moved = self._watch.moved + [self._slots_[i].param for i, _ in self._sparse]
         if moved:
             torch.autograd.graph.increment_version(moved)
         return True
 
     def _changed(self, j: int) -> None:
         raise Stale
+
+    def _rests(self, slot: Slot) -> bool:
+        """Return whether elements without gradient stay as they are, states too."""
+        decays = self._options[slot.group].get("weight_decay")
+        return slot.kernel.rests and not decays
+
+    def _step_rows(self, i: int, g: torch.Tensor) -> None:
+        """Step what a coalesced sparse gradient touches, and nothing else."""
+        slot, at = self._slots_[i], tuple(g.indices())
+        whole = [self._live[i].detach(), *self._watch.states(i)]
+        parts = [t[at].contiguous() for t in whole]
+        arrays = [tensors.flat(t) for t in parts]
+        engine = _core.Engine(self._owner, (arrays[0],), (slot.where,), (0,), 1)
+        engine.bind(0, slot.kernel, tuple(arrays[1:]))
+        engine.set_group(0, *self._method.group_numbers(self._options[slot.group]))
+        engine.bound()
+        t = self._engine.get_t(i)
+        engine.set_t(0, t)
+        engine.step([tensors.flat(g.values().contiguous())])
+        for t_whole, part in zip(whole, parts, strict=True):
+            t_whole[at] = part
+        self._engine.set_t(i, t + 1)
+        self._counts[i] = t + 1
 
     def _fit(self, i: int, p: Any, g: Any) -> tuple[int, Any] | None:
         """Return where C finds a gradient, and what keeps it there."""
@@ -245,9 +273,13 @@ class Bound:
                 f"{where} is {g.dtype} of shape {tuple(g.shape)}, its parameter "
                 f"{now.dtype} of shape {tuple(now.shape)}"
             )
+        if g.layout is torch.sparse_coo and self._rests(slot):
+            self._sparse.append((i, g.coalesce()))
+            return None
         if g.layout is not torch.strided:
             raise TypeError(
-                f"{where} has layout {g.layout}; {self._owner} takes dense gradients; "
+                f"{where} has layout {g.layout}; of sparse gradients only sparse_coo is "
+                "taken, by SGD without momentum and by Adagrad, without weight_decay: "
                 "pass sparse=False to the embedding"
             )
         like = now if self._closed[i] is None else self._closed[i]

@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 
 import torch
 
-from gradstep.state import own_keys
 from gradstep.torch.bound import Bound
+from gradstep.torch.loading import read
 
 # What torch's own classes take beside the options of their rule, and what is ours of it:
 # a step is always fused, on the CPU, and no part of the graph.
@@ -21,23 +21,40 @@ INERT: dict[str, tuple[Any, ...]] = {
 class Optimizer(torch.optim.Optimizer):
     """Base of the optimizers of `gradstep.torch`: see one of them for how to use it."""
 
-    method: ClassVar[Any]  # the class of NumPy's side
+    method: ClassVar[Any]  # the class of arrays
+    inert: ClassVar[dict[str, tuple[Any, ...]]] = INERT
+    positional: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, params: Any, **options: Any) -> None:
-        owner = type(self).__name__
-        inert = {k: options.pop(k) for k in INERT if k in options}
+    def __init__(self, params: Any, *args: Any, **options: Any) -> None:
+        self._take_positional(args, options)
+        inert = {name: known[0] for name, known in self.inert.items()}
+        inert |= {k: options.pop(k) for k in self.inert if k in options}
         self._check_inert(inert)
         defaults = self.method.checked(_plain(options)) | _tensors(options)
         self._bound: Bound | None = None
-        super().__init__(params, defaults | dict.fromkeys(("foreach", "fused")) |
-                         {"capturable": False, "differentiable": False} | inert)
+        self._fixed: list[Any] = []
+        super().__init__(params, defaults | inert)
+
+    def _take_positional(self, args: tuple[Any, ...], options: dict[str, Any]) -> None:
+        owner, names = type(self).__name__, self.positional
+        if len(args) > len(names):
+            raise TypeError(
+                f"{owner} takes {len(names)} options by position, {', '.join(names)}, "
+                f"got {len(args)}; pass the others by name"
+            )
+        for name, value in zip(names, args, strict=False):
+            if name in options:
+                raise TypeError(f"{owner}: {name} is given twice")
+            options[name] = value
 
     @classmethod
     def _check_inert(cls, given: dict[str, Any]) -> None:
         for name, value in given.items():
-            if not any(value is known for known in INERT[name]):
+            known = cls.inert[name]
+            if not any(value is one for one in known):
+                allowed = ", ".join(map(repr, known))
                 raise ValueError(
-                    f"{cls.__name__}: {name} must be one of {INERT[name]}, got {value!r}"
+                    f"{cls.__name__}: {name} must be one of {allowed}, got {value!r}"
                 )
         if given.get("foreach") and given.get("fused"):
             raise ValueError(
@@ -56,9 +73,20 @@ class Optimizer(torch.optim.Optimizer):
 
     def _options(self, group: dict[str, Any]) -> dict[str, Any]:
         """Return a group's options in the form that the rule takes them."""
-        own = {k: v for k, v in own_keys(group).items() if k not in INERT}
-        self._check_inert({k: group[k] for k in INERT if k in group})
+        # Callers keep what they like in a group beside the options, as in torch.
+        own = {name: group[name] for name in self.method.options if name in group}
+        self._check_inert({k: group[k] for k in self.inert if k in group})
         known: dict[str, Any] = self.method.checked(_plain(own))
+        if known.get("form") == "velocity" and known.get("nesterov"):
+            raise ValueError(
+                f"{type(self).__name__}: form='velocity' with nesterov wants gradients "
+                "elsewhere than at the parameters; use form='buffer'"
+            )
+        if known.get("restart_radius"):
+            raise ValueError(
+                f"{type(self).__name__}: restart_radius must be 0 for tensors, got "
+                f"{known['restart_radius']}"
+            )
         return known
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -76,6 +104,10 @@ class Optimizer(torch.optim.Optimizer):
         """Take a step of what the tensors are now."""
         self._bound = None
         options = [self._options(group) for group in self.param_groups]
+        fixed = [self.method.fixed(found) for found in options]
+        if self.state:
+            self._check_fixed(fixed)
+        self._fixed = fixed
         if all(p.grad is None for g in self.param_groups for p in g["params"]):
             return
         fresh = not self.state
@@ -93,6 +125,17 @@ class Optimizer(torch.optim.Optimizer):
             )
         self._bound = bound
 
+    def _check_fixed(self, now: list[dict[str, Any]]) -> None:
+        """Refuse changes that would leave states without their meaning."""
+        for j, (then, found) in enumerate(zip(self._fixed, now, strict=False)):
+            for name, value in then.items():
+                if found[name] != value:
+                    raise ValueError(
+                        f"{type(self).__name__}: param_groups[{j}][{name!r}] cannot "
+                        f"change after a step, from {value!r} to {found[name]!r}; build "
+                        "a new optimizer"
+                    )
+
     def _is_no_step(self) -> bool:
         """Return whether this is torch.distributed.checkpoint, which makes states by a
         step with lr 0 on gradients of zeros: what is saved then must not count it."""
@@ -102,14 +145,45 @@ class Optimizer(torch.optim.Optimizer):
             for group in self.param_groups
         )
 
+    @torch._disable_dynamo
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from where a `state_dict` was taken: of ours, torch's or the authors'.
+
+        Parameters are matched by name where both sides have names, else by position.
+        States are copied and keep their type.
+
+        Raises
+        ------
+        ValueError, KeyError
+            If it does not fit. Nothing has been changed then.
+        """
+        given = dict(state_dict)
+        for hook in self._optimizer_load_state_dict_pre_hooks.values():
+            given = hook(self, given) or given
+        where = f"{type(self).__name__}.load_state_dict"
+        state, groups = read(where, self.method, self.param_groups, given)
+        for group in groups:
+            self._complete(group)
+            self._options(group)
+        self.__setstate__({"state": state, "param_groups": groups})
+        for hook in self._optimizer_load_state_dict_post_hooks.values():
+            hook(self)
+
+    def _complete(self, group: dict[str, Any]) -> None:
+        """Add to a group what older ones lack; how torch ran is of no matter here."""
+        for name, value in self.method.default_options.items():
+            group.setdefault(name, value)
+        for name, known in self.inert.items():
+            if name == "decoupled_weight_decay":
+                group.setdefault(name, known[0])  # another formula: not to be changed
+            elif not any(group.get(name, known[0]) is value for value in known):
+                group[name] = known[0]
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        self._bound = None
+        self._bound, self._fixed = None, []
         for group in self.param_groups:
-            for name, value in self.method.default_options.items():
-                group.setdefault(name, value)
-            for name, known in INERT.items():
-                group.setdefault(name, known[0])
+            self._complete(group)
 
 
 def _plain(options: dict[str, Any]) -> dict[str, Any]:
@@ -133,6 +207,8 @@ def _number(value: Any) -> Any:
 def _tensors(options: dict[str, Any]) -> dict[str, Any]:
     """Return those that are tensors, or hold some: they stay as they are given."""
     return {
-        name: value for name, value in options.items() if _number(value) is not value
+        name: value
+        for name, value in options.items()
+        if _number(value) is not value
         and (torch.is_tensor(value) or any(map(torch.is_tensor, value)))
     }

@@ -1,0 +1,81 @@
+"""Schedule-free optimizers of tensors: `train`, and `eval` at the average."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from gradstep import _core
+from gradstep.torch import tensors
+from gradstep.torch.optimizer import Optimizer
+
+
+class Averaging(Optimizer):
+    """An optimizer whose result is an average of where the parameters have been."""
+
+    # What the parameters were when `eval` replaced them.
+    _held: list[tuple[Any, torch.Tensor]] | None = None
+
+    @property
+    def training(self) -> bool:
+        """Whether the parameters are where gradients are to be taken."""
+        return self._held is None
+
+    @torch.no_grad()
+    def eval(self) -> None:
+        """Put the average into the parameters, and keep a copy of them for `train`."""
+        if self._held is not None:
+            return
+        found = [
+            (p, self._average(group, p))
+            for group in self.param_groups
+            for p in group["params"]
+            if "z" in self.state.get(p, {})
+        ]
+        self._held = [(p, p.detach().clone()) for p, _ in found]
+        for p, x in found:
+            tensors.local(p).copy_(x)
+
+    @torch.no_grad()
+    def train(self) -> None:
+        """Put the parameters back to where they were before `eval`, bit for bit."""
+        for p, held in self._held or ():
+            p.copy_(held)
+        self._held = None
+
+    def _average(self, group: dict[str, Any], p: Any) -> torch.Tensor:
+        """Return x, of which y, in p, lies towards z."""
+        owner, beta = type(self).__name__, self.method.beta(self._options(group))
+        y = tensors.local(p).detach().clone(memory_format=torch.contiguous_format)
+        z = tensors.local(self.state[p]["z"])
+        x = torch.empty_like(y)
+        lines = [tensors.flat(t) for t in (x, y, z.contiguous())]
+        engine = _core.Engine(owner, (lines[0],), ("",), (0,), 1)
+        word = {4: "f32", 8: "f64"}[lines[0].itemsize]
+        engine.bind(0, _core.find("schedulefree_point", word), (lines[2],))
+        engine.set_group(0, (1 - 1 / beta,), 1.0)
+        engine.bound()
+        engine.step([lines[1]])
+        return x
+
+    def _check_training(self, what: str) -> None:
+        if self._held is not None:
+            raise RuntimeError(
+                f"{type(self).__name__}.{what}: the parameters hold the average; call "
+                "train() first"
+            )
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Take one step, in place; return what `closure` returns."""
+        self._check_training("step")
+        return super().step(closure)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return options and states, as in torch."""
+        self._check_training("state_dict")
+        return super().state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from where a `state_dict` was taken: see `Optimizer.load_state_dict`."""
+        self._check_training("load_state_dict")
+        super().load_state_dict(state_dict)

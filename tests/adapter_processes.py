@@ -1,0 +1,235 @@
+"""Two processes of torch.distributed on the CPU, and what is trained in them.
+
+All tests there compare with one process that takes the whole batch. A step of it takes
+the mean of the losses of two halves, so that its gradients have the bits of an average
+over two processes, and the parameters can be asked to be equal, not close.
+"""
+
+import os
+import pickle
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+import gradstep as gs
+import gradstep.torch as gst
+from variants import VARIANTS
+
+with warnings.catch_warnings():
+    # Its import compiles functions with torch.jit, which is deprecated.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from torch.distributed.optim import (
+        ZeroRedundancyOptimizer as ZeroRedundancyOptimizer,
+    )
+    from torch.distributed.optim import (
+        _apply_optimizer_in_backward as apply_in_backward,
+    )
+
+# Seconds for a message between the two, and for whatever they are asked to do.
+GLOO, TASK = 20, 60
+
+# A moment, a buffer that torch counts no steps of, a number beside the arrays, and one
+# with an epsilon in the state.
+NAMES = ["adamw", "dampening", "adan", "adabelief"]
+
+Part = tuple[Tensor, Tensor]
+Loss = Callable[[nn.Module, Part], Tensor]
+
+
+class Failed(Exception):  # noqa: N818  # what a process raised, not what we did
+    """A process raised an error; the message is its traceback."""
+
+
+class Two:
+    """Ranks 0 and 1, which wait for functions to run."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._starts = folder, 0
+        self._start()
+
+    def _start(self) -> None:
+        self._starts += 1
+        store = self._folder / f"store{self._starts}"
+        context = get_context("spawn")  # a fork would inherit torch's threads
+        self._ends, self._processes = [], []
+        for rank in range(2):
+            ours, theirs = context.Pipe()
+            args = (rank, store, theirs)
+            process = context.Process(target=_serve, args=args, daemon=True)
+            process.start()
+            theirs.close()
+            self._ends.append(ours)
+            self._processes.append(process)
+
+    def __call__(self, function: Callable[..., Any], *args: Any) -> list[Any]:
+        """Return what the function returned in each process; begin anew if it raised."""
+        self.send(function, *args)
+        replies: dict[int, Any] = {}
+        try:
+            while len(replies) < len(self._ends):
+                rank = self._first({0, 1} - replies.keys())
+                replies[rank] = self.receive(rank)
+        except BaseException:
+            self.restart()
+            raise
+        return [replies[0], replies[1]]
+
+    def send(self, function: Callable[..., Any], *args: Any) -> None:
+        for end in self._ends:
+            end.send_bytes(pickle.dumps((function, args)))
+
+    def receive(self, rank: int) -> Any:
+        """Wait for what a process returns; EOFError tells that it has ended."""
+        self._first({rank})
+        good, value = pickle.loads(self._ends[rank].recv_bytes())
+        if not good:
+            raise Failed(f"rank {rank}:\n{value}")
+        return value
+
+    def _first(self, ranks: set[int]) -> int:
+        """Return which of them is the first to have said something."""
+        ready = wait([self._ends[rank] for rank in ranks], TASK)
+        if not ready:
+            raise TimeoutError(f"ranks {ranks} said nothing for {TASK} s")
+        return next(rank for rank in ranks if self._ends[rank] in ready)
+
+    def restart(self) -> None:
+        self.close(kill=True)
+        self._start()
+
+    def close(self, *, kill: bool = False) -> None:
+        for end, process in zip(self._ends, self._processes):
+            if kill:
+                process.kill()
+            end.close()  # the process leaves at the end of the pipe
+        for process in self._processes:
+            process.join(5)
+            if process.is_alive():
+                process.kill()
+                process.join()
+            process.close()
+
+
+@contextmanager
+def two_processes(folder: Path) -> Iterator[Two]:
+    two = Two(folder)
+    try:
+        yield two
+    finally:
+        two.close()
+
+
+def _serve(rank: int, store: Path, end: Connection) -> None:
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"  # no name of this machine is looked up
+    torch.set_num_threads(1)
+    gs.set_num_threads(1)
+    dist.init_process_group(
+        "gloo",
+        init_method=f"file://{store}",
+        rank=rank,
+        world_size=2,
+        timeout=timedelta(seconds=GLOO),
+    )
+    while True:
+        try:
+            function, args = pickle.loads(end.recv_bytes())
+        except EOFError:
+            break
+        try:
+            reply = True, function(*args)
+        except BaseException:
+            reply = False, traceback.format_exc()
+        end.send_bytes(pickle.dumps(reply))
+    dist.destroy_process_group()
+
+
+def make(name: str, params: Any, **more: Any) -> gst.Optimizer:
+    """Return our optimizer of a variant, in which no hyperparameter is neutral."""
+    kind, options = chosen(name)
+    made: gst.Optimizer = kind(params, **options, **more)
+    return made
+
+
+def chosen(name: str) -> tuple[type[gst.Optimizer], dict[str, Any]]:
+    method, options = VARIANTS[name]
+    return gst.CLASSES[method.__name__], options
+
+
+def model_of(*widths: int, seed: int = 0, dtype: Any = torch.float32) -> nn.Sequential:
+    """Return layers with something between them; 13, 7, 3 makes odd sizes."""
+    torch.manual_seed(seed)
+    layers: list[nn.Module] = []
+    for before, after in zip(widths, widths[1:]):
+        layers += [nn.Linear(before, after, dtype=dtype), nn.Tanh()]
+    return nn.Sequential(*layers[:-1])
+
+
+def steps_of(
+    n: int, before: int, after: int, *, seed: int = 1, dtype: Any = torch.float32
+) -> list[list[Part]]:
+    """Return rows and targets for steps of two halves each."""
+    draws = torch.Generator().manual_seed(seed)
+
+    def part() -> Part:
+        x = torch.randn(6, before, generator=draws, dtype=dtype)
+        return x, torch.randn(6, after, generator=draws, dtype=dtype)
+
+    return [[part(), part()] for _ in range(n)]
+
+
+def squares(model: nn.Module, part: Part) -> Tensor:
+    return nn.functional.mse_loss(model(part[0]), part[1])
+
+
+def train(
+    model: nn.Module, opt: Any, steps: Sequence[Sequence[Part]], loss: Loss = squares
+) -> None:
+    """Take steps on the mean loss of the parts."""
+    for parts in steps:
+        opt.zero_grad()
+        sum(loss(model, part) / len(parts) for part in parts).backward()  # type: ignore[union-attr]
+        opt.step()
+
+
+def mine(steps: Sequence[Sequence[Part]]) -> list[list[Part]]:
+    """Return this process's part of each step."""
+    return [[parts[dist.get_rank()]] for parts in steps]
+
+
+def whole(t: Any) -> Tensor:
+    """Return a tensor of this process alone, whatever kind it was."""
+    full = t.full_tensor() if hasattr(t, "full_tensor") else t
+    return full.detach().clone()
+
+
+def weights(model: nn.Module) -> list[Tensor]:
+    return [whole(p) for p in model.parameters()]
+
+
+def states(opt: torch.optim.Optimizer) -> list[dict[str, Tensor]]:
+    """Return the states of parameters, in their order."""
+    params = [p for group in opt.param_groups for p in group["params"]]
+    return [{k: whole(v) for k, v in opt.state.get(p, {}).items()} for p in params]
+
+
+def same(found: Any, expected: Any) -> bool:
+    """Return whether nested tensors have the same names, types, shapes and bits."""
+    if isinstance(expected, dict):
+        return found.keys() == expected.keys() and all(
+            same(found[k], expected[k]) for k in expected
+        )
+    if isinstance(expected, (list, tuple)):
+        return len(found) == len(expected) and all(map(same, found, expected))
+    if torch.is_tensor(expected):
+        return found.dtype == expected.dtype and torch.equal(found, expected)
+    return bool(found == expected)
