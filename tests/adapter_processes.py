@@ -46,8 +46,7 @@ Part = tuple[Tensor, Tensor]
 Loss = Callable[[nn.Module, Part], Tensor]
 
 
-class Failed(Exception):  # noqa: N818  # what a process raised, not what we did
-    """A process raised an error; the message is its traceback."""
+ENDED = "the process has ended"
 
 
 class Two:
@@ -72,36 +71,41 @@ class Two:
             self._processes.append(process)
 
     def __call__(self, function: Callable[..., Any], *args: Any) -> list[Any]:
-        """Return what the function returned in each process; begin anew if it raised."""
+        """Return what the function returned in each process."""
         self.send(function, *args)
-        replies: dict[int, Any] = {}
-        try:
-            while len(replies) < len(self._ends):
-                rank = self._first({0, 1} - replies.keys())
-                replies[rank] = self.receive(rank)
-        except BaseException:
-            self.restart()
-            raise
-        return [replies[0], replies[1]]
+        values: dict[int, Any] = {}
+        errors: list[str] = []
+        while len(values) < 2:
+            # After an error of one the other may wait for it, in torch, in vain.
+            rank = self._first({0, 1} - values.keys(), 1 if errors else TASK)
+            if rank is None:
+                self.restart()
+                break
+            good, values[rank] = self.receive(rank)
+            if not good:
+                errors.append(f"rank {rank}: {values[rank]}")
+        if errors or len(values) < 2:
+            raise RuntimeError("\n".join(errors) or f"no answer within {TASK} s")
+        return [values[0], values[1]]
 
     def send(self, function: Callable[..., Any], *args: Any) -> None:
         for end in self._ends:
             end.send_bytes(pickle.dumps((function, args)))
 
-    def receive(self, rank: int) -> Any:
-        """Wait for what a process returns; EOFError tells that it has ended."""
-        self._first({rank})
-        good, value = pickle.loads(self._ends[rank].recv_bytes())
-        if not good:
-            raise Failed(f"rank {rank}:\n{value}")
-        return value
+    def receive(self, rank: int) -> tuple[bool, Any]:
+        """Return whether a process was successful, and what it returned or raised."""
+        if self._first({rank}, TASK) is None:
+            return False, f"no answer within {TASK} s"
+        try:
+            good, value = pickle.loads(self._ends[rank].recv_bytes())
+        except (EOFError, ConnectionResetError):
+            return False, ENDED
+        return good, value
 
-    def _first(self, ranks: set[int]) -> int:
-        """Return which of them is the first to have said something."""
-        ready = wait([self._ends[rank] for rank in ranks], TASK)
-        if not ready:
-            raise TimeoutError(f"ranks {ranks} said nothing for {TASK} s")
-        return next(rank for rank in ranks if self._ends[rank] in ready)
+    def _first(self, ranks: set[int], timeout: float) -> int | None:
+        """Return which of them is the first to say something."""
+        ready = wait([self._ends[rank] for rank in ranks], timeout)
+        return next((rank for rank in ranks if self._ends[rank] in ready), None)
 
     def restart(self) -> None:
         self.close(kill=True)
@@ -143,7 +147,7 @@ def _serve(rank: int, store: Path, end: Connection) -> None:
     while True:
         try:
             function, args = pickle.loads(end.recv_bytes())
-        except EOFError:
+        except (EOFError, ConnectionResetError):
             break
         try:
             reply = True, function(*args)
@@ -162,7 +166,7 @@ def make(name: str, params: Any, **more: Any) -> gst.Optimizer:
 
 def chosen(name: str) -> tuple[type[gst.Optimizer], dict[str, Any]]:
     method, options = VARIANTS[name]
-    return gst.CLASSES[method.__name__], options
+    return getattr(gst, method.__name__), options
 
 
 def model_of(*widths: int, seed: int = 0, dtype: Any = torch.float32) -> nn.Sequential:

@@ -1,8 +1,8 @@
 """The optimizers as `torch.optim.Optimizer`, stepped by the same kernels.
 
-Each takes the arguments of the class of that name in `torch.optim`, if there is one, and
-loads its checkpoints, and those of the authors' packages; its own load there. Parameters
-are float32, float64 or complex tensors on the CPU, or DTensors of them.
+Each takes the arguments of the class of that name in `torch.optim`, if there is one,
+and loads its checkpoints and those of the authors' packages; its own load there.
+Parameters are float32, float64 or complex tensors on the CPU, or DTensors of them.
 
 Examples
 --------

@@ -73,9 +73,10 @@ class Averaging(Optimizer):
     def state_dict(self) -> dict[str, Any]:
         """Return options and states, as in torch."""
         self._check_training("state_dict")
-        return super().state_dict()
+        found: dict[str, Any] = super().state_dict()
+        return found
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from where a `state_dict` was taken: see `Optimizer.load_state_dict`."""
+        """Go on from a `state_dict`: see `Optimizer.load_state_dict`."""
         self._check_training("load_state_dict")
         super().load_state_dict(state_dict)

@@ -229,6 +229,8 @@ class Bound:
         return True
 
     def _changed(self, j: int) -> None:
+        """Bind anew where an option of group j has another value."""
+        del j
         raise Stale
 
     def _rests(self, slot: Slot) -> bool:
@@ -278,11 +280,12 @@ class Bound:
             return None
         if g.layout is not torch.strided:
             raise TypeError(
-                f"{where} has layout {g.layout}; of sparse gradients only sparse_coo is "
-                "taken, by SGD without momentum and by Adagrad, without weight_decay: "
-                "pass sparse=False to the embedding"
+                f"{where} has layout {g.layout}; of sparse gradients only sparse_coo "
+                "is taken, by SGD without momentum and by Adagrad, without "
+                "weight_decay: pass sparse=False to the embedding"
             )
-        like = now if self._closed[i] is None else self._closed[i]
+        closed = self._closed[i]
+        like = now if closed is None else closed
         same = g.stride() == like.stride() and not g.is_neg() and not g.is_conj()
         found = g if same else tensors.fitted(g, like)
         return found.data_ptr(), found
@@ -307,7 +310,8 @@ def _parts(group: Mapping[str, Any], options: Mapping[str, Any]) -> Iterator[Any
 def _numbers(t: torch.Tensor) -> Array:
     """Return an empty array of the type in which C computes."""
     real = torch.view_as_real(t).dtype if t.is_complex() else t.dtype
-    return torch.empty(0, dtype=real).numpy()
+    found: Array = torch.empty(0, dtype=real).numpy()
+    return found
 
 
 def _view(number: Array) -> torch.Tensor:

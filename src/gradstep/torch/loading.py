@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from gradstep import _core
 from gradstep.torch import tensors
 from gradstep.torch.names import state_name
 from gradstep.torch.official import TRANSLATIONS
@@ -47,8 +48,6 @@ def read(
 
 
 def _kernels(method: Any) -> list[tuple[str, ...]]:
-    from gradstep import _core  # noqa: PLC0415  # beside its use
-
     return [k.state for k in _core.kernels() if k.rule in method.rules]
 
 
@@ -105,10 +104,9 @@ def _value(where: str, value: Any, p: Any, like_parameter: bool) -> Any:
 
 
 def _widens(narrow: torch.dtype, wide: torch.dtype) -> bool:
-    return torch.promote_types(narrow, wide) == wide
+    return bool(torch.promote_types(narrow, wide) == wide)
 
 
 def _group(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
     kept = {k: ours[k] for k in ("params", "param_names") if k in ours}
-    found = {**theirs, **kept}
-    return found
+    return theirs | kept

@@ -8,7 +8,7 @@ import torch
 from gradstep.torch.bound import Bound
 from gradstep.torch.loading import read
 
-# What torch's own classes take beside the options of their rule, and what is ours of it:
+# What torch's own classes take beside the options of their rule, and what we do of it:
 # a step is always fused, on the CPU, and no part of the graph.
 INERT: dict[str, tuple[Any, ...]] = {
     "foreach": (None, True, False),
@@ -132,20 +132,21 @@ class Optimizer(torch.optim.Optimizer):
                 if found[name] != value:
                     raise ValueError(
                         f"{type(self).__name__}: param_groups[{j}][{name!r}] cannot "
-                        f"change after a step, from {value!r} to {found[name]!r}; build "
-                        "a new optimizer"
+                        f"change after a step, from {value!r} to {found[name]!r}; "
+                        "build a new optimizer"
                     )
 
     def _is_no_step(self) -> bool:
-        """Return whether this is torch.distributed.checkpoint, which makes states by a
-        step with lr 0 on gradients of zeros: what is saved then must not count it."""
+        """Return whether this is what torch.distributed.checkpoint makes states by.
+
+        A step with lr 0 on gradients of zeros: what it saves must not count that one.
+        """
         return all(
             not _number(group.get("lr", 1.0))
             and all(p.grad is None or not p.grad.any() for p in group["params"])
             for group in self.param_groups
         )
 
-    @torch._disable_dynamo
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from where a `state_dict` was taken: of ours, torch's or the authors'.
 

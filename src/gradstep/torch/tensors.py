@@ -16,7 +16,7 @@ PLAIN = (torch.Tensor, torch.nn.Parameter)
 
 
 def is_distributed(t: Any) -> bool:
-    """Return whether a tensor is a DTensor; torch.distributed is not imported for it."""
+    """Return whether a tensor is a DTensor; imports nothing for it."""
     module = sys.modules.get("torch.distributed.tensor")
     return module is not None and isinstance(t, module.DTensor)
 
