@@ -47,7 +47,6 @@ OWN: dict[str, list[Options]] = {
         {},
         DECAY | {"lr": 0.01, "betas": (0.95, 0.9, 0.97), "eps": 1e-6},
         DECAY | {"no_prox": True, "max_grad_norm": 1.5},
-        DECAY | {"restart_radius": 0.05, "lr": 0.01},
         DECAY | {"like": "paper"},
         DECAY | UP,
     ],
@@ -114,7 +113,7 @@ OWN: dict[str, list[Options]] = {
 THEIRS = {
     entry.optim_cls.__name__: entry
     for entry in optim_db
-    if entry.optim_cls.__name__ in gst.CLASSES
+    if entry.optim_cls.__name__ in gst.__all__
 }
 
 
@@ -146,7 +145,7 @@ def _described(given: Options) -> str:
 def _info(name: str) -> OptimizerInfo:
     """Return the entry of one of our classes: all take foreach and fused."""
     flags = {"supported_impls": ("foreach", "fused"), "supports_fused_on": ("cpu",)}
-    ours, theirs = gst.CLASSES[name], THEIRS.get(name)
+    ours, theirs = getattr(gst, name), THEIRS.get(name)
     if theirs is None:
         return OptimizerInfo(ours, optim_inputs_func=_own_inputs(name), **flags)
     return OptimizerInfo(
@@ -174,7 +173,7 @@ class Case(NamedTuple):
 
     @property
     def make(self) -> Any:
-        return gst.CLASSES[self.name]
+        return getattr(gst, self.name)
 
     def options(self) -> Options:
         """Return the options, made anew: a scheduler writes to a rate in a tensor."""

@@ -5,16 +5,17 @@ the mean of the losses of two halves, so that its gradients have the bits of an 
 over two processes, and the parameters can be asked to be equal, not close.
 """
 
+import atexit
 import os
 import pickle
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from itertools import pairwise
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -28,12 +29,10 @@ from variants import VARIANTS
 with warnings.catch_warnings():
     # Its import compiles functions with torch.jit, which is deprecated.
     warnings.simplefilter("ignore", DeprecationWarning)
-    from torch.distributed.optim import (
-        ZeroRedundancyOptimizer as ZeroRedundancyOptimizer,
-    )
-    from torch.distributed.optim import (
-        _apply_optimizer_in_backward as apply_in_backward,
-    )
+    import torch.distributed.optim as optim
+
+ZeroRedundancyOptimizer = optim.ZeroRedundancyOptimizer
+apply_in_backward = optim._apply_optimizer_in_backward
 
 # Seconds for a message between the two, and for whatever they are asked to do.
 GLOO, TASK = 20, 60
@@ -41,6 +40,9 @@ GLOO, TASK = 20, 60
 # A moment, a buffer that torch counts no steps of, a number beside the arrays, and one
 # with an epsilon in the state.
 NAMES = ["adamw", "dampening", "adan", "adabelief"]
+
+# Two forms have no place among tensors, and are refused.
+ALL = [name for name in VARIANTS if name not in {"shifted", "adan paper"}]
 
 Part = tuple[Tensor, Tensor]
 Loss = Callable[[nn.Module, Part], Tensor]
@@ -52,18 +54,17 @@ ENDED = "the process has ended"
 class Two:
     """Ranks 0 and 1, which wait for functions to run."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._starts = folder, 0
-        self._start()
+    def __init__(self) -> None:
+        self._folder: TemporaryDirectory[str] | None = None
+        self._ends: list[Connection] = []
+        self._processes: list[Any] = []
 
     def _start(self) -> None:
-        self._starts += 1
-        store = self._folder / f"store{self._starts}"
+        self._folder = TemporaryDirectory()
         context = get_context("spawn")  # a fork would inherit torch's threads
-        self._ends, self._processes = [], []
         for rank in range(2):
             ours, theirs = context.Pipe()
-            args = (rank, store, theirs)
+            args = (rank, f"{self._folder.name}/store", theirs)
             process = context.Process(target=_serve, args=args, daemon=True)
             process.start()
             theirs.close()
@@ -79,16 +80,19 @@ class Two:
             # After an error of one the other may wait for it, in torch, in vain.
             rank = self._first({0, 1} - values.keys(), 1 if errors else TASK)
             if rank is None:
-                self.restart()
                 break
             good, values[rank] = self.receive(rank)
             if not good:
                 errors.append(f"rank {rank}: {values[rank]}")
+        if len(values) < 2 or ENDED in values.values():
+            self.kill()
         if errors or len(values) < 2:
             raise RuntimeError("\n".join(errors) or f"no answer within {TASK} s")
         return [values[0], values[1]]
 
     def send(self, function: Callable[..., Any], *args: Any) -> None:
+        if self._folder is None:
+            self._start()
         for end in self._ends:
             end.send_bytes(pickle.dumps((function, args)))
 
@@ -107,33 +111,32 @@ class Two:
         ready = wait([self._ends[rank] for rank in ranks], timeout)
         return next((rank for rank in ranks if self._ends[rank] in ready), None)
 
-    def restart(self) -> None:
-        self.close(kill=True)
-        self._start()
+    def kill(self) -> None:
+        """End both; others start when they are needed."""
+        for process in self._processes:
+            process.kill()
+        self.close()
 
-    def close(self, *, kill: bool = False) -> None:
-        for end, process in zip(self._ends, self._processes):
-            if kill:
-                process.kill()
-            end.close()  # the process leaves at the end of the pipe
+    def close(self) -> None:
+        for end in self._ends:
+            end.close()  # where a process waits it then leaves
         for process in self._processes:
             process.join(5)
-            if process.is_alive():
-                process.kill()
-                process.join()
+            process.kill()
+            process.join()
             process.close()
+        self._ends, self._processes = [], []
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
 
 
-@contextmanager
-def two_processes(folder: Path) -> Iterator[Two]:
-    two = Two(folder)
-    try:
-        yield two
-    finally:
-        two.close()
+# To start takes longer than all tests: one pair serves all files.
+two = Two()
+atexit.register(two.close)
 
 
-def _serve(rank: int, store: Path, end: Connection) -> None:
+def _serve(rank: int, store: str, end: Connection) -> None:
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"  # no name of this machine is looked up
     torch.set_num_threads(1)
     gs.set_num_threads(1)
@@ -173,7 +176,7 @@ def model_of(*widths: int, seed: int = 0, dtype: Any = torch.float32) -> nn.Sequ
     """Return layers with something between them; 13, 7, 3 makes odd sizes."""
     torch.manual_seed(seed)
     layers: list[nn.Module] = []
-    for before, after in zip(widths, widths[1:]):
+    for before, after in pairwise(widths):
         layers += [nn.Linear(before, after, dtype=dtype), nn.Tanh()]
     return nn.Sequential(*layers[:-1])
 
@@ -201,7 +204,7 @@ def train(
     """Take steps on the mean loss of the parts."""
     for parts in steps:
         opt.zero_grad()
-        sum(loss(model, part) / len(parts) for part in parts).backward()  # type: ignore[union-attr]
+        sum(loss(model, part) / len(parts) for part in parts).backward()
         opt.step()
 
 

@@ -6,6 +6,7 @@ torch is not linked and not imported: its tensors describe themselves through DL
 functions (`__dlpack_c_exchange_api__`, torch 2.10 and later) or, before, a callable."""
 
 cimport numpy as cnp
+import numpy as np
 from cpython.dict cimport PyDict_GetItem, PyDict_Next
 from cpython.object cimport PyObject
 from cpython.pycapsule cimport PyCapsule_GetPointer
@@ -93,10 +94,10 @@ cdef class Watch:
     """Parameters of torch, of which some have an array in an engine.
 
     params : all of the groups, one after the other, in a list for each group.
-    index : for each, the number of its array, or -1 if it has none yet.
-    plain : for each, whether its memory is that array, of the same order.
-    state : `optimizer.state`; entries: for each array its dict there, what it holds
-    by name, and those of them that are arrays of the kernel's states, in its order.
+    index : (n,) intp; for each, the number of its array, or -1 if it has none yet.
+    plain : (n,) uint8; for each, whether its memory is that array, of the same order.
+    state : `optimizer.state`; entries: for each array its dict there, names and tensors
+    that it holds, and those that are the kernel's states, in its order.
     counts, scalars : float32 (n,) and float64 (n, most), or None: what the tensors of
     step counts and of the rule's numbers are views of.
     fit(i, g) : returns (address, what keeps it alive) of the gradient of array i, or None
@@ -105,7 +106,9 @@ cdef class Watch:
     cdef Engine engine
     cdef look_fn look
     cdef object kind
-    cdef list params, index, plain, entries, rows
+    cdef list params, entries, rows
+    cdef Py_ssize_t[::1] index
+    cdef uint8_t[::1] plain
     cdef object state
     cdef object fit, counts, scalars
     cdef float *count
@@ -114,12 +117,13 @@ cdef class Watch:
     cdef readonly list moved
 
     def __init__(
-        self, Engine engine, capsule, kind, list params, list index, list plain,
+        self, Engine engine, capsule, kind, list params, index, plain,
         object state, list entries, counts, scalars, fit,
     ):
         self.engine, self.kind = engine, kind
         self.look = find_look(capsule)
-        self.params, self.index, self.plain = params, index, plain
+        self.params, self.index = params, index
+        self.plain = plain if self.look != NULL else np.zeros_like(plain)
         self.state, self.entries, self.fit = state, entries, fit
         self.rows = list(state.items())
         self.counts, self.scalars = counts, scalars
@@ -135,6 +139,7 @@ cdef class Watch:
         """Whether parameters and states are still those that were bound."""
         cdef Py_ssize_t j, k, n = 0, at = 0
         cdef list group, known
+        cdef tuple held, names, values
         cdef PyObject *key
         cdef PyObject *value
         if state is not self.state or len(groups) != len(self.params):
@@ -153,9 +158,11 @@ cdef class Watch:
             for k in range(len(known)):
                 if group[k] is not known[k]:
                     return False
-        for entry, tensors, _ in self.entries:
-            for name, tensor in (<dict>tensors).items():
-                if PyDict_GetItem(<dict>entry, name) != <PyObject *>tensor:
+        for k in range(len(self.entries)):
+            held = <tuple>self.entries[k]
+            names, values = <tuple>held[1], <tuple>held[2]
+            for j in range(len(names)):
+                if PyDict_GetItem(held[0], names[j]) != <PyObject *>values[j]:
                     return False
         return True
 
@@ -186,15 +193,35 @@ cdef class Watch:
             for k in range(self.most):
                 self.scalar[i * self.most + k] = x.scalar[k]
 
+    cdef bint look_at(self, tensor, DLTensor *found) except -1:
+        """False for what has no memory: sparse tensors, say."""
+        try:
+            self.look(<void *><PyObject *>tensor, found)
+        except (BufferError, RuntimeError):
+            return False
+        return True
+
+    cdef bint like(self, grad, const DLTensor *p, DLTensor *g) except -1:
+        """Whether C can read a gradient where it is, in the order of its parameter."""
+        return (
+            self.look_at(grad, g)
+            and alike(p, g)
+            and not grad.is_neg()
+            and not (p.code == 5 and grad.is_conj())
+        )
+
     cdef bint states_match(self, size_t i, const DLTensor *p) except -1:
         """Whether states are where they were, in the order of the parameter."""
         cdef DLTensor s
-        cdef tuple held = <tuple>(<tuple>self.entries[i])[2]
+        cdef tuple held = <tuple>(<tuple>self.entries[i])[3]
         cdef gs_segment *segment = &self.engine.plan.tensor[i].segment
         cdef Py_ssize_t k
         for k in range(len(held)):
-            self.look(<void *><PyObject *>held[k], &s)
-            if begin_of(&s) != segment.state[k] or not alike(p, &s):
+            if (
+                not self.look_at(held[k], &s)
+                or begin_of(&s) != segment.state[k]
+                or not alike(p, &s)
+            ):
                 return False
         return True
 
@@ -216,19 +243,18 @@ cdef class Watch:
             for j in range(len(self.params)):
                 for parameter in <list>self.params[j]:
                     n += 1
-                    at = self.index[n]
+                    k = self.index[n]
                     grad = parameter.grad
-                    if at < 0:
+                    if k < 0:
                         if grad is not None:
                             return False
                         continue
-                    k = at
                     x = self.engine.plan.tensor + k
-                    plain = self.look != NULL and <bint>self.plain[n]
+                    plain = self.plain[n]
                     if plain:
-                        self.look(<void *><PyObject *>parameter, &p)
                         if (
-                            begin_of(&p) != x.segment.p
+                            not self.look_at(parameter, &p)
+                            or begin_of(&p) != x.segment.p
                             or p.device_type != ON_CPU
                             or elements(&p) != <int64_t>x.segment.n
                             or not self.states_match(k, &p)
@@ -237,13 +263,9 @@ cdef class Watch:
                     if grad is None:
                         x.moving = False
                         continue
-                    plain = plain and type(grad) is self.kind and not grad.is_neg()
-                    plain = plain and grad.layout is parameter.layout
-                    if plain and p.code == 5:
-                        plain = not grad.is_conj()
-                    if plain:
-                        self.look(<void *><PyObject *>grad, &g)
-                        plain = alike(&p, &g)
+                    plain = plain and type(grad) is self.kind and self.like(
+                        grad, &p, &g
+                    )
                     if plain:
                         self.set_gradient(k, <uintptr_t>begin_of(&g))
                         held.append(grad)
@@ -266,7 +288,7 @@ cdef class Watch:
 
     def states(self, size_t i):
         """The tensors that are the states of array i."""
-        return self.entries[i][2]
+        return self.entries[i][3]
 
     cdef int set_gradient(self, size_t i, uintptr_t at) except -1:
         cdef gs_tensor *x = self.engine.plan.tensor + i

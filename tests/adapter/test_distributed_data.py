@@ -2,7 +2,6 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,7 +12,6 @@ from torch.nn.parallel import DistributedDataParallel
 from adapter_processes import (
     ENDED,
     NAMES,
-    Two,
     ZeroRedundancyOptimizer,
     chosen,
     make,
@@ -23,7 +21,7 @@ from adapter_processes import (
     states,
     steps_of,
     train,
-    two_processes,
+    two,
     weights,
 )
 
@@ -32,12 +30,6 @@ PLAIN: dict[str, Any] = {}
 STATIC = {"static_graph": True}
 VIEWS = {"gradient_as_bucket_view": True}
 BUCKETS = {"parameters_as_bucket_view": True}
-
-
-@pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
-    with two_processes(tmp_path_factory.mktemp("store")) as found:
-        yield found
 
 
 def alone(name: str, n: int = 5) -> tuple[Any, Any]:
@@ -63,9 +55,7 @@ def _ddp(name: str, how: dict[str, Any]) -> tuple[Any, Any, int]:
     "how", [PLAIN, STATIC, VIEWS], ids=["plain", "static", "views"]
 )
 @pytest.mark.parametrize("name", NAMES)
-def test_ddp_gives_the_bits_of_one_process(
-    two: Two, name: str, how: dict[str, Any]
-) -> None:
+def test_ddp_gives_the_bits_of_one_process(name: str, how: dict[str, Any]) -> None:
     model, opt = alone(name)
     for found, kept, memories in two(_ddp, name, how):
         assert same(found, weights(model))
@@ -96,9 +86,7 @@ def _zero_weights(name: str, how: dict[str, Any]) -> tuple[Any, int]:
 
 @pytest.mark.parametrize("how", [PLAIN, BUCKETS], ids=["plain", "buckets"])
 @pytest.mark.parametrize("name", NAMES)
-def test_zero_gives_the_bits_of_one_process(
-    two: Two, name: str, how: dict[str, Any]
-) -> None:
+def test_zero_gives_the_bits_of_one_process(name: str, how: dict[str, Any]) -> None:
     model, _ = alone(name)
     replies = two(_zero_weights, name, how)
     assert all(same(found, weights(model)) for found, _ in replies)
@@ -115,7 +103,7 @@ def _zero_gathered(name: str) -> Any:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_states_gathered_by_zero_are_those_of_one_process(two: Two, name: str) -> None:
+def test_states_gathered_by_zero_are_those_of_one_process(name: str) -> None:
     found, _ = two(_zero_gathered, name)
     model, opt = alone(name, 3)
     assert same(found["state"], opt.state_dict()["state"])
@@ -141,7 +129,7 @@ def _zero_resumed(name: str) -> Any:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_zero_resumes_from_gathered_states(two: Two, name: str) -> None:
+def test_zero_resumes_from_gathered_states(name: str) -> None:
     model, _ = alone(name)
     assert all(same(found, weights(model)) for found in two(_zero_resumed, name))
 
@@ -163,11 +151,11 @@ def _killed(name: str) -> tuple[Any, str]:
     return None, "no error"
 
 
-def test_a_killed_process_is_an_error_for_the_other_and_not_a_hang(two: Two) -> None:
+def test_a_killed_process_is_an_error_for_the_other_and_not_a_hang() -> None:
     two.send(_killed, "adamw")
     assert two.receive(1) == (False, ENDED)
     good, (found, message) = two.receive(0)
-    two.restart()
+    two.kill()
     assert good
     assert "gloo" in message.lower()
     model, opt = alone("adamw", 3)

@@ -1,6 +1,6 @@
 """An optimizer's tensors, bound to the engine that steps them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -81,6 +81,10 @@ class Bound:
         self._engine.watch(groups, tuple(method.options), self._changed)
         entries = [self._commit(i, state, entry) for i, entry in enumerate(kept)]
         self._watch = self._watching(groups, state, entries)
+        self._seen_at = [
+            [_place(t) for t in (p, *entry[3])]
+            for p, entry in zip(self._live, entries, strict=True)
+        ]
         self._by_value = [
             j
             for j, g in enumerate(groups)
@@ -150,7 +154,7 @@ class Bound:
 
     def _commit(
         self, i: int, state: dict[Any, Any], kept: dict[str, Any]
-    ) -> tuple[dict[str, Any], dict[str, Any], tuple[Any, ...]]:
+    ) -> tuple[dict[str, Any], tuple[str, ...], tuple[Any, ...], tuple[Any, ...]]:
         """Write a parameter's states down in `optimizer.state`."""
         slot, method = self._slots_[i], self._method.__name__
         seen = {}
@@ -163,7 +167,8 @@ class Bound:
             seen[name] = _view(self._scalars[i, k : k + 1])
         entry = state[slot.param] if seen else {}  # torch keeps none that is empty
         entry.update(seen)
-        return entry, seen, tuple(tensors.local(t) for t in kept.values())
+        arrays = tuple(tensors.local(t) for t in kept.values())
+        return entry, tuple(seen), tuple(seen.values()), arrays
 
     def _restore(self, i: int, entry: Mapping[str, Any]) -> None:
         """Take over how many steps a parameter has taken, and what its rule keeps."""
@@ -201,22 +206,39 @@ class Bound:
         ]
         counts = None if self._method.__name__ in UNCOUNTED else self._counts
         return Watch(
-            *(self._engine, _CAPSULE, torch.Tensor, params, index, plain),
+            *(self._engine, _CAPSULE, torch.Tensor, params),
+            *(np.array(index, np.intp), np.array(plain, np.uint8)),
             *(state, entries, counts, self._scalars, self._fit),
         )
 
-    def step(self, groups: list[dict[str, Any]], state: dict[Any, Any]) -> bool:
-        """Take a step; return False if something is no longer as it was bound."""
+    def step(
+        self,
+        groups: list[dict[str, Any]],
+        state: dict[Any, Any],
+        read: Callable[[dict[str, Any]], dict[str, Any]],
+    ) -> bool:
+        """Take a step; return False if something is no longer as it was bound.
+
+        `read` tells the options of a group.
+        """
+        try:
+            return self._step(groups, state, read)
+        except Stale:
+            return False
+
+    def _step(
+        self,
+        groups: list[dict[str, Any]],
+        state: dict[Any, Any],
+        read: Callable[[dict[str, Any]], dict[str, Any]],
+    ) -> bool:
         for j in self._by_value:
-            self._changed(j)
+            self._take_over(j, read(groups[j]))
         self._sparse: list[tuple[int, Any]] = []
         for p, closed in zip(self._live, self._closed, strict=True):
             if closed is not None:
                 closed.copy_(p.detach())
-        try:
-            if not self._watch.step(groups, state):
-                return False
-        except Stale:
+        if not self._watch.step(groups, state):
             return False
         for p, closed in zip(self._live, self._closed, strict=True):
             if closed is not None:
@@ -227,6 +249,14 @@ class Bound:
         if moved:
             torch.autograd.graph.increment_version(moved)
         return True
+
+    def _take_over(self, j: int, now: dict[str, Any]) -> None:
+        """Step group j by these options from now on: tensors change in place."""
+        then, self._options[j] = self._options[j], now
+        for what in (self._method.rule, self._method.fixed):
+            if what(then) != what(now):
+                raise Stale
+        self._engine.set_group(j, *self._method.group_numbers(now))
 
     def _changed(self, j: int) -> None:
         """Bind anew where an option of group j has another value."""
@@ -259,7 +289,7 @@ class Bound:
     def _fit(self, i: int, p: Any, g: Any) -> tuple[int, Any] | None:
         """Return where C finds a gradient, and what keeps it there."""
         slot, now = self._slots_[i], tensors.local(p)
-        if self._closed[i] is None and now.data_ptr() != self._live[i].data_ptr():
+        if self._seen_at[i] != [_place(t) for t in (now, *self._watch.states(i))]:
             raise Stale
         where = f"{self._owner}.step: the gradient of param_groups{slot.where}"
         if tensors.is_distributed(p):
@@ -312,6 +342,10 @@ def _numbers(t: torch.Tensor) -> Array:
     real = torch.view_as_real(t).dtype if t.is_complex() else t.dtype
     found: Array = torch.empty(0, dtype=real).numpy()
     return found
+
+
+def _place(t: torch.Tensor) -> tuple[Any, ...]:
+    return t.data_ptr(), t.shape, t.stride()
 
 
 def _view(number: Array) -> torch.Tensor:

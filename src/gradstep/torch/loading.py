@@ -44,7 +44,8 @@ def read(
             }
         else:
             found[key] = state
-    return found, [_group(ours, theirs) for ours, theirs in zip(groups, saved)]
+    names = {*method.options}
+    return found, [_group(names, *pair) for pair in zip(groups, saved, strict=True)]
 
 
 def _kernels(method: Any) -> list[tuple[str, ...]]:
@@ -107,6 +108,10 @@ def _widens(narrow: torch.dtype, wide: torch.dtype) -> bool:
     return bool(torch.promote_types(narrow, wide) == wide)
 
 
-def _group(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
+def _group(
+    options: set[str], ours: dict[str, Any], theirs: dict[str, Any]
+) -> dict[str, Any]:
+    """Return a saved group over our parameters; options that it lacks stay ours."""
+    own = {k: v for k, v in ours.items() if k in options}
     kept = {k: ours[k] for k in ("params", "param_names") if k in ours}
-    return theirs | kept
+    return own | theirs | kept

@@ -36,16 +36,17 @@ def _madgrad(where: str, states: Any, groups: Any, params: Mapping[Any, Any]) ->
 
 
 def _adan(where: str, states: Any, groups: Any, params: Mapping[Any, Any]) -> None:
-    """sail-sg/Adan: a count for each group, and the negative of the last gradient."""
+    """sail-sg/Adan, pytorch_optimizer: a count a group, the negated last gradient."""
     del where, params
     for group in groups:
         count = group.pop("step", None)
         for key in group["params"]:
             state = states.get(key, {})
-            if "neg_pre_grad" in state:
-                state["pre_grad"] = -state.pop("neg_pre_grad")
-                state["step"] = float(count or 0)
-                state.setdefault("path", 0.0)
+            for name in ("neg_pre_grad", "previous_grad"):
+                if name in state:
+                    state["pre_grad"] = -state.pop(name)
+            if count is not None and state:
+                state["step"] = float(count)
 
 
 def _schedulefree(

@@ -95,9 +95,12 @@ class Optimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        if self._bound is None or not self._bound.step(self.param_groups, self.state):
+        if self._bound is None or not self._step(self._bound):
             self._bind()
         return loss
+
+    def _step(self, bound: Bound) -> bool:
+        return bound.step(self.param_groups, self.state, self._options)
 
     @torch.no_grad()
     def _bind(self) -> None:
@@ -118,7 +121,7 @@ class Optimizer(torch.optim.Optimizer):
         if fresh and self._is_no_step():
             self._bound = bound
             return
-        if not bound.step(self.param_groups, self.state):
+        if not self._step(bound):
             raise RuntimeError(
                 f"{type(self).__name__}.step: parameters or options changed while the "
                 "step began; take turns"

@@ -1,0 +1,243 @@
+"""Parameters in shards: FSDP2, tensor parallel, and what needs norms."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import DTensor, Shard
+from torch.distributed.tensor.parallel import (
+    ColwiseParallel,
+    RowwiseParallel,
+    parallelize_module,
+)
+from torch.func import functional_call
+
+from adapter_processes import (
+    NAMES,
+    Loss,
+    Part,
+    chosen,
+    make,
+    mine,
+    model_of,
+    same,
+    squares,
+    states,
+    steps_of,
+    train,
+    two,
+    weights,
+    whole,
+)
+
+# Two even layers; a last layer of one row, of which rank 1 has nothing.
+EVEN, UNEVEN = (12, 8, 4), (13, 7, 1)
+
+
+def _columns(p: nn.Parameter) -> Shard:
+    return Shard(p.ndim - 1)
+
+
+CASES: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
+    "even": (EVEN, {}),
+    "uneven": (UNEVEN, {}),
+    "columns": (EVEN, {"shard_placement_fn": _columns}),
+    "bfloat16": (
+        EVEN,
+        {
+            "mp_policy": MixedPrecisionPolicy(
+                param_dtype=torch.bfloat16, reduce_dtype=torch.float32
+            )
+        },
+    ),
+}
+
+
+def sharded(model: nn.Sequential, **how: Any) -> nn.Sequential:
+    """Shard the layers by themselves, and then what is left, as one does."""
+    mesh = init_device_mesh("cpu", (2,))
+    for layer in model:
+        if isinstance(layer, nn.Linear):
+            fully_shard(layer, mesh=mesh, **how)
+    return fully_shard(model, mesh=mesh, **how)
+
+
+def halved(model: nn.Module, part: Part) -> Tensor:
+    """Return the loss of a model that computes in bfloat16, as the policy does."""
+    brief = {k: p.to(torch.bfloat16) for k, p in model.named_parameters()}
+    y = functional_call(model, brief, (part[0].to(torch.bfloat16),))
+    return nn.functional.mse_loss(y, part[1])
+
+
+def freeze(model: nn.Sequential) -> nn.Sequential:
+    model[0].weight.requires_grad_(False)
+    return model
+
+
+def alone(
+    name: str, widths: tuple[int, ...], loss: Loss = squares, *, frozen: bool = False
+) -> tuple[list[Tensor], list[dict[str, Tensor]]]:
+    model = model_of(*widths)
+    if frozen:
+        freeze(model)
+    opt = make(name, model.parameters())
+    train(model, opt, steps_of(5, widths[0], widths[-1]), loss)
+    return weights(model), states(opt)
+
+
+# -- FSDP2
+
+
+def _fsdp(name: str, case: str, frozen: bool) -> Any:
+    widths, how = CASES[case]
+    model = model_of(*widths)
+    sharded(freeze(model) if frozen else model, **how)
+    opt = make(name, model.parameters())
+    train(model, opt, mine(steps_of(5, widths[0], widths[-1])))
+    shapes = [tuple(p.to_local().shape) for p in model.parameters()]
+    kinds = {
+        type(value)
+        for entry in opt.state.values()
+        for value in entry.values()
+        if value.ndim
+    }
+    return weights(model), states(opt), shapes, kinds
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("name", NAMES)
+def test_fsdp_gives_the_bits_of_one_process(name: str, case: str) -> None:
+    expected = alone(name, CASES[case][0], halved if case == "bfloat16" else squares)
+    shapes = []
+    for found, kept, local, kinds in two(_fsdp, name, case, False):
+        assert same((found, kept), expected)
+        assert kinds == {DTensor}  # torch saves a shard as if it were all otherwise
+        shapes.append(local)
+    if case == "uneven":
+        assert shapes[1] == [(3, 13), (3,), (0, 7), (0,)]
+    if case == "columns":
+        assert shapes[1] == [(8, 6), (4,), (4, 4), (2,)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_fsdp_leaves_frozen_parameters_alone(name: str) -> None:
+    expected = alone(name, EVEN, frozen=True)
+    assert same(expected[0][0], model_of(*EVEN)[0].weight.detach())
+    assert expected[1][0] == {}
+    for found, kept, *_ in two(_fsdp, name, "even", True):
+        assert same((found, kept), expected)
+
+
+# -- tensor parallel
+
+
+class Mixed(nn.Module):
+    """An embedding and a head on every process, and two layers in shards between."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        kind = torch.float64
+        self.seen = nn.Embedding(11, 8, dtype=kind)
+        self.wide = nn.Linear(8, 12, dtype=kind)
+        self.back = nn.Linear(12, 8, dtype=kind)
+        self.head = nn.Linear(8, 3, dtype=kind)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.head(self.back(torch.tanh(self.wide(self.seen(x)))))
+        return found
+
+
+def words() -> list[list[Part]]:
+    draws = torch.Generator().manual_seed(4)
+    return [
+        [
+            (
+                torch.randint(11, (9,), generator=draws),
+                torch.randn(9, 3, generator=draws, dtype=torch.float64),
+            )
+        ]
+        for _ in range(5)
+    ]
+
+
+def _tensor_parallel(name: str) -> Any:
+    model = Mixed()
+    parallelize_module(
+        model,
+        init_device_mesh("cpu", (2,)),
+        {"wide": ColwiseParallel(), "back": RowwiseParallel()},
+    )
+    opt = make(name, model.parameters())
+    train(model, opt, words())
+    kinds = [type(p) for p in model.parameters()]
+    return weights(model), states(opt), kinds
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tensor_parallel_beside_plain_parameters_is_as_one_process(name: str) -> None:
+    model = Mixed()
+    opt = make(name, model.parameters())
+    train(model, opt, words())
+    replies = two(_tensor_parallel, name)
+    for found, kept, kinds in replies:
+        assert kinds.count(nn.Parameter) == 3
+        # A product whose terms are split between processes is rounded elsewhere.
+        torch.testing.assert_close(found, weights(model), rtol=1e-12, atol=1e-14)
+        torch.testing.assert_close(kept, states(opt), rtol=1e-12, atol=1e-14)
+    assert same(replies[0][:2], replies[1][:2])
+
+
+# -- norms
+
+
+def _refused(name: str) -> tuple[str, Any, Any, int]:
+    model = sharded(model_of(*EVEN))
+    opt = make(name, model.parameters())
+    before = weights(model)
+    try:
+        train(model, opt, mine(steps_of(1, 12, 4)))
+    except TypeError as error:
+        return str(error), before, weights(model), len(opt.state)
+    return "no error", before, weights(model), len(opt.state)
+
+
+@pytest.mark.parametrize("name", ["lamb", "lars", "adai", "adan no prox"])
+def test_a_rule_with_sums_refuses_shards_by_name(name: str) -> None:
+    for message, before, after, count in two(_refused, name):
+        owner = chosen(name)[0].__name__
+        assert message.startswith(f"{owner}: param_groups[0]['params'][0]")
+        assert "DTensor" in message
+        assert same(after, before)
+        assert count == 0
+
+
+# -- gradients of another kind
+
+
+def _clipped(name: str) -> Any:
+    model = sharded(model_of(*EVEN))
+    opt = make(name, model.parameters())
+    for parts in mine(steps_of(5, 12, 4)):
+        opt.zero_grad()
+        squares(model, parts[0]).backward()
+        norm = nn.utils.clip_grad_norm_(model.parameters(), 0.05)
+        opt.step()
+    return weights(model), float(whole(norm))
+
+
+def test_gradients_clipped_over_shards_are_those_of_one_process() -> None:
+    model = model_of(*EVEN)
+    opt = make("adamw", model.parameters())
+    for parts in steps_of(5, 12, 4):
+        opt.zero_grad()
+        sum(squares(model, part) / 2 for part in parts).backward()
+        norm = nn.utils.clip_grad_norm_(model.parameters(), 0.05)
+        opt.step()
+    assert norm > 0.05
+    for found, length in two(_clipped, "adamw"):
+        assert length == pytest.approx(float(norm), rel=1e-5)
+        torch.testing.assert_close(found, weights(model), rtol=1e-4, atol=1e-6)
