@@ -116,12 +116,7 @@ def test_a_change_between_steps_has_the_effect_it_has_in_torch(
         change(net, optimizer)
         train(net, optimizer, 3, seed=1)
     assert far(a, b) < 1e-14
-    fresh = model()
-    moved = [
-        float((p - q).detach().abs().max())
-        for p, q in zip(a.parameters(), fresh.parameters(), strict=False)
-    ]
-    assert max(moved) > 1e-2
+    assert far(a[2], model()[2]) > 1e-2
 
 
 def test_amsgrad_may_come_later() -> None:
