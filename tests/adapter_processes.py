@@ -29,7 +29,7 @@ from variants import VARIANTS
 with warnings.catch_warnings():
     # Its import compiles functions with torch.jit, which is deprecated.
     warnings.simplefilter("ignore", DeprecationWarning)
-    import torch.distributed.optim as optim
+    from torch.distributed import optim
 
 ZeroRedundancyOptimizer = optim.ZeroRedundancyOptimizer
 apply_in_backward = optim._apply_optimizer_in_backward

@@ -22,6 +22,13 @@ Examples
 True
 """
 
+try:
+    import torch  # noqa: F401  # here, so that its lack is named once
+except ImportError as missing:
+    raise ImportError(
+        "gradstep.torch needs PyTorch 2.8 or later; pip install 'gradstep[torch]'"
+    ) from missing
+
 from gradstep.optimizer import OPTIMIZERS
 from gradstep.torch.classes import made
 from gradstep.torch.optimizer import Optimizer
