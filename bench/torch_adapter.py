@@ -4,8 +4,8 @@
     python bench/torch_adapter.py --quick    # 2^20 elements, no GPT-2
     python bench/torch_adapter.py --sections models small --fresh
 
-Both step tensors that torch has allocated. Only ratios within one run mean anything: each
-round times every contestant once, in turns. README.md says how to read the tables.
+Both step tensors that torch has allocated. Only ratios within one run mean anything:
+each round times every contestant once, in turns. README.md says how to read the tables.
 `--fresh` gives each step other gradient tensors than the one before, as after
 ``zero_grad(set_to_none=True)``; assigning them is part of everybody's time.
 """
@@ -229,9 +229,9 @@ def table(rows: list[dict[str, Any]]) -> None:
 
 
 def flags() -> dict[str, str]:
-    """Return what each peer is called with."""
+    """Return what each peer is called with, beside its version."""
     return {
-        name: ", ".join(f"{k}={v}" for k, v in make.keywords.items())
+        f"{name}, as": ", ".join(f"{k}={v}" for k, v in make.keywords.items())
         for name, make in PEERS.items()
         if "for-loop" not in name and name != "DeepSpeed"
     }

@@ -238,5 +238,5 @@ def same(found: Any, expected: Any) -> bool:
     if isinstance(expected, (list, tuple)):
         return len(found) == len(expected) and all(map(same, found, expected))
     if torch.is_tensor(expected):
-        return found.dtype == expected.dtype and torch.equal(found, expected)
+        return bool(found.dtype == expected.dtype and torch.equal(found, expected))
     return bool(found == expected)

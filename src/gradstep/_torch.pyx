@@ -219,7 +219,7 @@ cdef class Watch:
         for k in range(len(held)):
             if (
                 not self.look_at(held[k], &s)
-                or begin_of(&s) != segment.state[k]
+                or (begin_of(&s) != segment.state[k] and segment.n)
                 or not alike(p, &s)
             ):
                 return False
@@ -254,7 +254,7 @@ cdef class Watch:
                     if plain:
                         if (
                             not self.look_at(parameter, &p)
-                            or begin_of(&p) != x.segment.p
+                            or (begin_of(&p) != x.segment.p and x.segment.n)
                             or p.device_type != ON_CPU
                             or elements(&p) != <int64_t>x.segment.n
                             or not self.states_match(k, &p)

@@ -1,16 +1,12 @@
-"""Data in parallel: DDP, ZeRO, and a process that is killed."""
+"""Data in parallel: DDP and ZeRO."""
 
-import os
-import signal
 from typing import Any
 
 import pytest
-import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 from adapter_processes import (
-    ENDED,
     NAMES,
     ZeroRedundancyOptimizer,
     chosen,
@@ -132,32 +128,3 @@ def _zero_resumed(name: str) -> Any:
 def test_zero_resumes_from_gathered_states(name: str) -> None:
     model, _ = alone(name)
     assert all(same(found, weights(model)) for found in two(_zero_resumed, name))
-
-
-# -- a process that is killed
-
-
-def _killed(name: str) -> tuple[Any, str]:
-    model = DistributedDataParallel(model_of(*WIDTHS))
-    opt = make(name, model.parameters())
-    steps = mine(steps_of(5, 13, 3))
-    train(model, opt, steps[:3])
-    if dist.get_rank() == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
-    try:
-        train(model, opt, steps[3:])
-    except RuntimeError as error:
-        return (weights(model), states(opt)), str(error)
-    return None, "no error"
-
-
-def test_a_killed_process_is_an_error_for_the_other_and_not_a_hang() -> None:
-    two.send(_killed, "adamw")
-    assert two.receive(1) == (False, ENDED)
-    good, (found, message) = two.receive(0)
-    two.kill()
-    assert good
-    assert "gloo" in message.lower()
-    model, opt = alone("adamw", 3)
-    assert same(found, (weights(model), states(opt)))
-    assert torch.isfinite(found[0][0]).all()
