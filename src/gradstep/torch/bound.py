@@ -1,5 +1,6 @@
 """An optimizer's tensors, bound to the engine that steps them."""
 
+import operator
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -42,11 +43,11 @@ class Bound:
         groups: list[dict[str, Any]],
         state: dict[Any, Any],
         options: list[dict[str, Any]],
+        before: "Bound | None" = None,
     ) -> None:
         self._owner, self._method = owner, method
         self._options = options
-        slots = list(self._slots(groups, state))
-        self._slots_ = slots
+        self._slots = slots = list(self._bindable(groups, state))
         self._live = [tensors.local(slot.param) for slot in slots]
         # Gaps are closed in a copy, which is stepped instead.
         self._closed = [
@@ -70,9 +71,12 @@ class Bound:
         self._counts = np.zeros(len(slots), np.float32)
         most = max((len(slot.kernel.scalar) for slot in slots), default=0)
         self._scalars = np.zeros((len(slots), most)) if most else None
+        self._make_states(kept)
+        taken = {} if before is None else before.taken()
         for i, (slot, entry) in enumerate(zip(slots, kept, strict=True)):
-            self._bind(i, slot, entry)
-            self._restore(i, state.get(slot.param, {}))
+            arrays = tuple(tensors.flat(tensors.local(t)) for t in entry.values())
+            self._engine.bind(i, slot.kernel, arrays)
+            self._restore(i, entry, state.get(slot.param, {}), taken)
         for j, found in enumerate(options):
             self._engine.set_group(j, *method.group_numbers(found))
             self._engine.set_direct(j, method.group_direct(found))
@@ -93,7 +97,7 @@ class Bound:
 
     # -- parameters
 
-    def _slots(
+    def _bindable(
         self, groups: list[dict[str, Any]], state: Mapping[Any, Any]
     ) -> Iterator[Slot]:
         for j, group in enumerate(groups):
@@ -108,10 +112,11 @@ class Bound:
                 tensors.check(where, p)
                 array = tensors.local(p)
                 kernel = find_kernel(where, rule, _numbers(array))
-                if kernel.sums and tensors.is_distributed(p):
+                clips = self._method.clipping(self._options[j])[0] > 0
+                if (kernel.sums or clips) and tensors.is_distributed(p):
                     raise TypeError(
                         f"{where} is a DTensor, of whose shards {self._owner} would "
-                        "take the norms one by one; use a rule without norms"
+                        "take the norms one by one; use a rule without them"
                     )
                 yield Slot(which, j, p, kernel)
 
@@ -135,28 +140,27 @@ class Bound:
             found[name] = value
         return found
 
-    def _bind(self, i: int, slot: Slot, entry: dict[str, Any]) -> None:
-        """Give the engine the states of a parameter, new ones for those that lack."""
-        first = self._method.initial(self._options[slot.group])
-        like = slot.param if self._closed[i] is None else self._closed[i]
-        local = tensors.local(like)
-        for name, value in entry.items():
-            if value is None:
-                made = tensors.zeros_like([like])[0]
-                if first.get(name):
-                    tensors.local(made).fill_(first[name])
-                entry[name] = made
-            elif tensors.local(value).stride() != local.stride():
-                made = tensors.zeros_like([like])[0]
-                entry[name] = made.copy_(value)
-        arrays = tuple(tensors.flat(tensors.local(t)) for t in entry.values())
-        self._engine.bind(i, slot.kernel, arrays)
+    def _make_states(self, kept: list[dict[str, Any]]) -> None:
+        """Put new states where some lack, or are in another order than parameters."""
+        wanted = []
+        for i, entry in enumerate(kept):
+            closed = self._closed[i]
+            like = self._slots[i].param if closed is None else closed
+            order = tensors.local(like).stride()
+            for name, value in entry.items():
+                if value is None or tensors.local(value).stride() != order:
+                    wanted.append((i, name, like))
+        # All at once: small ones lie side by side.
+        made = tensors.zeros_like([like for _, _, like in wanted])
+        for (i, name, _), new in zip(wanted, made, strict=True):
+            then = kept[i][name]
+            kept[i][name] = new if then is None else new.copy_(then)
 
     def _commit(
         self, i: int, state: dict[Any, Any], kept: dict[str, Any]
     ) -> tuple[dict[str, Any], tuple[str, ...], tuple[Any, ...], tuple[Any, ...]]:
         """Write a parameter's states down in `optimizer.state`."""
-        slot, method = self._slots_[i], self._method.__name__
+        slot, method = self._slots[i], self._method.__name__
         seen = {}
         if method not in UNCOUNTED:
             seen["step"] = _view(self._counts[i : i + 1])
@@ -170,24 +174,44 @@ class Bound:
         arrays = tuple(tensors.local(t) for t in kept.values())
         return entry, tuple(seen), tuple(seen.values()), arrays
 
-    def _restore(self, i: int, entry: Mapping[str, Any]) -> None:
+    def _restore(
+        self,
+        i: int,
+        kept: Mapping[str, Any],
+        entry: Mapping[str, Any],
+        taken: Mapping[int, tuple[int, tuple[Any, ...]]],
+    ) -> None:
         """Take over how many steps a parameter has taken, and what its rule keeps."""
-        where = f"{self._owner}: state{self._slots_[i].where}"
-        names = self._slots_[i].kernel.scalar
+        slot = self._slots[i]
+        where = f"{self._owner}: state{slot.where}"
         if self._method.__name__ in UNCOUNTED:
-            known = [
-                state_name(self._method.__name__, n)
-                for n in self._slots_[i].kernel.state
-            ]
-            t = int(bool(known) and all(entry.get(n) is not None for n in known))
+            # The binding before knows; else a buffer that is not zero tells.
+            t, held = taken.get(id(slot.param), (0, ()))
+            buffers = tuple(map(tensors.local, kept.values()))
+            if len(held) != len(buffers) or any(map(operator.is_not, held, buffers)):
+                t = int(any(bool(b.any()) for b in buffers))
         else:
             t = _count(where, entry.get("step", 0))
             self._counts[i] = t
         self._engine.set_t(i, t)
-        for k, name in enumerate(names):
-            assert self._scalars is not None
-            self._scalars[i, k] = float(entry.get(name, 0.0))
-        self._engine.set_scalars(i, {n: float(entry.get(n, 0.0)) for n in names})
+        if t == 0:
+            first = self._method.initial(self._options[slot.group])
+            for name in kept.keys() & first.keys():
+                tensors.local(kept[name]).fill_(first[name])
+        names = slot.kernel.scalar
+        scalars = {name: float(entry.get(name, 0.0)) for name in names}
+        self._engine.set_scalars(i, scalars)
+        if self._scalars is not None:
+            self._scalars[i, : len(names)] = list(scalars.values())
+
+    def taken(self) -> dict[int, tuple[int, tuple[Any, ...]]]:
+        """Return steps and states of parameters by identity, where nothing counts."""
+        if self._method.__name__ not in UNCOUNTED:
+            return {}
+        return {
+            id(slot.param): (self._engine.get_t(i), self._watch.states(i))
+            for i, slot in enumerate(self._slots)
+        }
 
     # -- steps
 
@@ -196,19 +220,27 @@ class Bound:
     ) -> Watch:
         params = [list(group["params"]) for group in groups]
         # Tensors compare elementwise: by identity.
-        number = {id(slot.param): i for i, slot in enumerate(self._slots_)}
+        number = {id(slot.param): i for i, slot in enumerate(self._slots)}
         index = [number.get(id(p), -1) for group in params for p in group]
         plain = [
             i >= 0
-            and type(self._slots_[i].param) in tensors.PLAIN
+            and type(self._slots[i].param) in tensors.PLAIN
             and self._closed[i] is None
             for i in index
         ]
         counts = None if self._method.__name__ in UNCOUNTED else self._counts
         return Watch(
-            *(self._engine, _CAPSULE, torch.Tensor, params),
-            *(np.array(index, np.intp), np.array(plain, np.uint8)),
-            *(state, entries, counts, self._scalars, self._fit),
+            engine=self._engine,
+            capsule=_CAPSULE,
+            kind=torch.Tensor,
+            params=params,
+            index=np.array(index, np.intp),
+            plain=np.array(plain, np.uint8),
+            state=state,
+            entries=entries,
+            counts=counts,
+            scalars=self._scalars,
+            fit=self._fit,
         )
 
     def step(
@@ -245,7 +277,7 @@ class Bound:
                 p.detach().copy_(closed)
         for i, g in self._sparse:
             self._step_rows(i, g)
-        moved = self._watch.moved + [self._slots_[i].param for i, _ in self._sparse]
+        moved = self._watch.moved + [self._slots[i].param for i, _ in self._sparse]
         if moved:
             torch.autograd.graph.increment_version(moved)
         return True
@@ -270,7 +302,7 @@ class Bound:
 
     def _step_rows(self, i: int, g: torch.Tensor) -> None:
         """Step what a coalesced sparse gradient touches, and nothing else."""
-        slot, at = self._slots_[i], tuple(g.indices())
+        slot, at = self._slots[i], tuple(g.indices())
         whole = [self._live[i].detach(), *self._watch.states(i)]
         parts = [t[at].contiguous() for t in whole]
         arrays = [tensors.flat(t) for t in parts]
@@ -288,7 +320,7 @@ class Bound:
 
     def _fit(self, i: int, p: Any, g: Any) -> tuple[int, Any] | None:
         """Return where C finds a gradient, and what keeps it there."""
-        slot, now = self._slots_[i], tensors.local(p)
+        slot, now = self._slots[i], tensors.local(p)
         if self._seen_at[i] != [_place(t) for t in (now, *self._watch.states(i))]:
             raise Stale
         where = f"{self._owner}.step: the gradient of param_groups{slot.where}"

@@ -105,22 +105,22 @@ class Optimizer(torch.optim.Optimizer):
     @torch.no_grad()
     def _bind(self) -> None:
         """Take a step of what the tensors are now."""
-        self._bound = None
+        before, self._bound = self._bound, None
         options = [self._options(group) for group in self.param_groups]
         fixed = [self.method.fixed(found) for found in options]
         if self.state:
             self._check_fixed(fixed)
-        self._fixed = fixed
         if all(p.grad is None for g in self.param_groups for p in g["params"]):
             return
         fresh = not self.state
         bound = Bound(
             *(type(self).__name__, self.method, self.param_groups),
-            *(self.state, options),
+            *(self.state, options, before),
         )
         if fresh and self._is_no_step():
             self._bound = bound
             return
+        self._fixed = fixed
         if not self._step(bound):
             raise RuntimeError(
                 f"{type(self).__name__}.step: parameters or options changed while the "
