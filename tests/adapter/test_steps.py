@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+import gradstep as gs
 import gradstep.torch as gst
 
 
@@ -223,3 +224,35 @@ def test_schedule_free_goes_to_the_average_and_back() -> None:
     for p, was in zip(net.parameters(), y, strict=True):
         assert torch.equal(p, was)
     train(net, ours, 1)
+
+
+def test_schedulers_of_both_kinds_drive_it() -> None:
+    a, ours, b, theirs = pair("SGD", lr=0.08, momentum=0.4, weight_decay=0.1)
+    own = gs.lr_scheduler.StepLR(ours, step_size=2, gamma=0.5)
+    other = torch.optim.lr_scheduler.StepLR(theirs, step_size=2, gamma=0.5)
+    for seed in range(5):
+        train(a, ours, 1, seed)
+        train(b, theirs, 1, seed)
+        own.step()
+        other.step()
+    assert far(a, b) < 1e-14
+    assert ours.param_groups[0]["lr"] == 0.02
+    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(ours, factor=0.1, patience=0)
+    for loss in (1.0, 2.0):
+        plateau.step(loss)
+    assert ours.param_groups[0]["lr"] == pytest.approx(0.002, rel=1e-15)
+
+
+@pytest.mark.filterwarnings("ignore")  # of the compiler's own imports
+def test_a_compiled_step_is_the_same() -> None:
+    a, ours, _, _ = pair(lr=0.05, weight_decay=0.1)
+    train(a, ours, 3)
+    b, other, _, _ = pair(lr=0.05, weight_decay=0.1)
+    step = torch.compile(other.step, backend="eager")
+    g = torch.Generator().manual_seed(0)
+    for _ in range(3):
+        x = torch.randn(7, 4, generator=g, dtype=torch.float64)
+        other.zero_grad()
+        torch.compile(b, backend="eager")(x).square().sum().backward()
+        step()
+    assert far(a, b) == 0
