@@ -197,7 +197,7 @@ class Bound:
         if t == 0:
             first = self._method.initial(self._options[slot.group])
             for name in kept.keys() & first.keys():
-                tensors.local(kept[name]).fill_(first[name])
+                tensors.fill(kept[name], first[name])
         names = slot.kernel.scalar
         scalars = {name: float(entry.get(name, 0.0)) for name in names}
         self._engine.set_scalars(i, scalars)

@@ -107,7 +107,7 @@ class Optimizer(torch.optim.Optimizer):
         """Take a step of what the tensors are now."""
         before, self._bound = self._bound, None
         options = [self._options(group) for group in self.param_groups]
-        fixed = [self.method.fixed(found) for found in options]
+        fixed = [self._fixed_by(found) for found in options]
         if self.state:
             self._check_fixed(fixed)
         if all(p.grad is None for g in self.param_groups for p in g["params"]):
@@ -127,6 +127,12 @@ class Optimizer(torch.optim.Optimizer):
                 "step began; take turns"
             )
         self._bound = bound
+
+    @classmethod
+    def _fixed_by(cls, options: dict[str, Any]) -> dict[str, Any]:
+        """Return what must not change after a step: of Rprop's lr, torch takes no note."""
+        found: dict[str, Any] = cls.method.fixed(options)
+        return {name: value for name, value in found.items() if name != "lr"}
 
     def _check_fixed(self, now: list[dict[str, Any]]) -> None:
         """Refuse changes that would leave states without their meaning."""

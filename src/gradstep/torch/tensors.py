@@ -119,6 +119,12 @@ def _shaped(line: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     return numbers.as_strided(like.shape, like.stride())
 
 
+def fill(t: torch.Tensor, number: float) -> None:
+    """Write a number to all elements, and to both parts of complex ones."""
+    found = local(t)
+    (torch.view_as_real(found) if found.is_complex() else found).fill_(number)
+
+
 def fitted(g: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """Return a copy of a gradient in the order of its parameter's elements."""
     found = torch.empty_strided(like.shape, like.stride(), dtype=like.dtype)
