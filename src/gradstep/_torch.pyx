@@ -46,6 +46,11 @@ ctypedef struct ExchangeAPI:
 
 cdef int32_t ON_CPU = 1  # kDLCPU
 
+# Arrays whose states are looked at in a step. Each is a cache miss or two, and only who
+# exchanges the memory of a state (`state["exp_avg"].data = ...`) but of no parameter is
+# seen by that; states that are replaced are seen at once.
+cdef size_t AT_ONCE = 64
+
 
 cdef look_fn find_look(capsule) except? NULL:
     if capsule is None:
@@ -105,8 +110,9 @@ cdef class Watch:
     """
     cdef Engine engine
     cdef look_fn look
-    cdef object kind
-    cdef list params, entries, rows
+    cdef object kind, is_neg
+    cdef list params, rows, entries, names, values, arrays
+    cdef size_t turn  # the first of the arrays whose states are looked at next
     cdef Py_ssize_t[::1] index
     cdef uint8_t[::1] plain
     cdef object state
@@ -120,12 +126,15 @@ cdef class Watch:
         self, Engine engine, capsule, kind, list params, index, plain,
         object state, list entries, counts, scalars, fit,
     ):
-        self.engine, self.kind = engine, kind
+        self.engine, self.kind, self.is_neg = engine, kind, kind.is_neg
         self.look = find_look(capsule)
         self.params, self.index = params, index
         self.plain = plain if self.look != NULL else np.zeros_like(plain)
-        self.state, self.entries, self.fit = state, entries, fit
-        self.rows = list(state.items())
+        self.state, self.fit = state, fit
+        self.entries, self.names, self.values, self.arrays = (
+            [entry[k] for entry in entries] for k in range(4)
+        )
+        self.rows = [x for row in state.items() for x in row]
         self.counts, self.scalars = counts, scalars
         self.count, self.scalar, self.most = NULL, NULL, 0
         if counts is not None:
@@ -139,18 +148,18 @@ cdef class Watch:
         """Whether parameters and states are still those that were bound."""
         cdef Py_ssize_t j, k, n = 0, at = 0
         cdef list group, known
-        cdef tuple held, names, values
+        cdef dict entry
+        cdef tuple names, values
         cdef PyObject *key
         cdef PyObject *value
         if state is not self.state or len(groups) != len(self.params):
             return False
-        if len(state) != len(self.rows):
+        if 2 * len(state) != len(self.rows):
             return False
         while PyDict_Next(state, &at, &key, &value):
-            owner, entry = self.rows[n]
-            if key != <PyObject *>owner or value != <PyObject *>entry:
+            if key != <PyObject *>self.rows[n] or value != <PyObject *>self.rows[n + 1]:
                 return False
-            n += 1
+            n += 2
         for j in range(len(groups)):
             group, known = (<dict>groups[j])["params"], self.params[j]
             if len(group) != len(known):
@@ -159,10 +168,9 @@ cdef class Watch:
                 if group[k] is not known[k]:
                     return False
         for k in range(len(self.entries)):
-            held = <tuple>self.entries[k]
-            names, values = <tuple>held[1], <tuple>held[2]
+            entry, names, values = self.entries[k], self.names[k], self.values[k]
             for j in range(len(names)):
-                if PyDict_GetItem(held[0], names[j]) != <PyObject *>values[j]:
+                if PyDict_GetItem(entry, names[j]) != <PyObject *>values[j]:
                     return False
         return True
 
@@ -206,14 +214,19 @@ cdef class Watch:
         return (
             self.look_at(grad, g)
             and alike(p, g)
-            and not grad.is_neg()
+            and not self.is_neg(grad)
             and not (p.code == 5 and grad.is_conj())
         )
+
+    cdef bint is_due(self, size_t i) noexcept:
+        """Whether it is the turn of the states of array i to be looked at."""
+        cdef size_t n = self.engine.plan.tensors
+        return (i + n - self.turn) % n < AT_ONCE
 
     cdef bint states_match(self, size_t i, const DLTensor *p) except -1:
         """Whether states are where they were, in the order of the parameter."""
         cdef DLTensor s
-        cdef tuple held = <tuple>(<tuple>self.entries[i])[3]
+        cdef tuple held = self.arrays[i]
         cdef gs_segment *segment = &self.engine.plan.tensor[i].segment
         cdef Py_ssize_t k
         for k in range(len(held)):
@@ -257,7 +270,7 @@ cdef class Watch:
                             or (begin_of(&p) != x.segment.p and x.segment.n)
                             or p.device_type != ON_CPU
                             or elements(&p) != <int64_t>x.segment.n
-                            or not self.states_match(k, &p)
+                            or (self.is_due(k) and not self.states_match(k, &p))
                         ):
                             return False
                     if grad is None:
@@ -280,6 +293,8 @@ cdef class Watch:
             with nogil:
                 plan_step(&self.engine.plan)
             self.give_back()
+            if self.engine.plan.tensors > AT_ONCE:
+                self.turn = (self.turn + AT_ONCE) % self.engine.plan.tensors
         finally:
             for k in range(<Py_ssize_t>self.engine.plan.tensors):
                 self.engine.plan.tensor[k].moving = False
@@ -288,7 +303,7 @@ cdef class Watch:
 
     def states(self, size_t i):
         """The tensors that are the states of array i."""
-        return self.entries[i][3]
+        return self.arrays[i]
 
     cdef int set_gradient(self, size_t i, uintptr_t at) except -1:
         cdef gs_tensor *x = self.engine.plan.tensor + i

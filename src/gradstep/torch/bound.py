@@ -46,6 +46,7 @@ class Bound:
         before: "Bound | None" = None,
     ) -> None:
         self._owner, self._method = owner, method
+        self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._options = options
         self._slots = slots = list(self._bindable(groups, state))
         self._live = [tensors.local(slot.param) for slot in slots]
@@ -55,6 +56,11 @@ class Bound:
             if tensors.is_dense(p)
             else p.detach().clone(memory_format=torch.contiguous_format)
             for p in self._live
+        ]
+        self._gaps = [
+            (p, closed)
+            for p, closed in zip(self._live, self._closed, strict=True)
+            if closed is not None
         ]
         arrays = tuple(
             tensors.flat(p if closed is None else closed)
@@ -172,7 +178,8 @@ class Bound:
         entry = state[slot.param] if seen else {}  # torch keeps none that is empty
         entry.update(seen)
         arrays = tuple(tensors.local(t) for t in kept.values())
-        return entry, tuple(seen), tuple(seen.values()), arrays
+        names = self._names.setdefault(tuple(seen), tuple(seen))  # one for all
+        return entry, names, tuple(seen.values()), arrays
 
     def _restore(
         self,
@@ -267,14 +274,12 @@ class Bound:
         for j in self._by_value:
             self._take_over(j, read(groups[j]))
         self._sparse: list[tuple[int, Any]] = []
-        for p, closed in zip(self._live, self._closed, strict=True):
-            if closed is not None:
-                closed.copy_(p.detach())
+        for p, closed in self._gaps:
+            closed.copy_(p.detach())
         if not self._watch.step(groups, state):
             return False
-        for p, closed in zip(self._live, self._closed, strict=True):
-            if closed is not None:
-                p.detach().copy_(closed)
+        for p, closed in self._gaps:
+            p.detach().copy_(closed)
         for i, g in self._sparse:
             self._step_rows(i, g)
         moved = self._watch.moved + [self._slots[i].param for i, _ in self._sparse]

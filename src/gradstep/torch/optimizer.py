@@ -130,7 +130,7 @@ class Optimizer(torch.optim.Optimizer):
 
     @classmethod
     def _fixed_by(cls, options: dict[str, Any]) -> dict[str, Any]:
-        """Return what must not change after a step: of Rprop's lr, torch takes no note."""
+        """Return what must not change after a step; Rprop may, as torch lets it."""
         found: dict[str, Any] = cls.method.fixed(options)
         return {name: value for name, value in found.items() if name != "lr"}
 
