@@ -185,20 +185,18 @@ class Case(NamedTuple):
 def cases(*names: str, flags: bool = False) -> list[Case]:
     """Return the inputs of some optimizers, of all by default.
 
-    With flags, each comes with neither of foreach and fused, and with one of them. This
-    is not left to torch, which tries foreach on accelerators only.
+    With flags, they come with neither of foreach and fused, the one and the other, in
+    turn. This is not left to torch, which tries foreach on accelerators only.
     """
     found = []
     for name in names or INFOS:
         info = INFOS[name]
         ways = [dict.fromkeys(info.supported_impls, False)]
         ways += [ways[0] | {flag: True} for flag in info.supported_impls]
-        for way in ways if flags else [{}]:
+        for i, given in enumerate(info.optim_inputs_func(device="cpu")):
+            way = ways[i % len(ways)] if flags else {}
             on = "".join(f" & {flag}" for flag in way if way[flag])
-            found += [
-                Case(name, i, f"{name}: {given.desc}{on}", way)
-                for i, given in enumerate(info.optim_inputs_func(device="cpu"))
-            ]
+            found.append(Case(name, i, f"{name}: {given.desc}{on}", way))
     return found
 
 
