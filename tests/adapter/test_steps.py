@@ -256,3 +256,22 @@ def test_a_compiled_step_is_the_same() -> None:
         torch.compile(b, backend="eager")(x).square().sum().backward()
         step()
     assert far(a, b) == 0
+
+
+@pytest.mark.filterwarnings("ignore:Sparse invariant")
+@pytest.mark.parametrize("name", ["SGD", "Adagrad"])
+def test_sparse_rows_follow_a_rate_that_changes(name: str) -> None:
+    torch.manual_seed(1)
+    a = torch.nn.Embedding(9, 3, sparse=True, dtype=torch.float64)
+    b = copy.deepcopy(a)
+    rows = torch.tensor([1, 4, 4, 7])
+    ours = getattr(gst, name)(a.parameters(), lr=0.1)
+    theirs = getattr(torch.optim, name)(b.parameters(), lr=0.1)
+    for net, optimizer in ((a, ours), (b, theirs)):
+        for lr in (0.1, 0.4, 0.05):
+            optimizer.param_groups[0]["lr"] = lr
+            optimizer.zero_grad()
+            net(rows).square().sum().backward()
+            optimizer.step()
+    assert far(a, b) < 1e-15
+    assert torch.equal(a.weight[0], b.weight[0])

@@ -281,7 +281,7 @@ class Bound:
         for p, closed in self._gaps:
             p.detach().copy_(closed)
         for i, g in self._sparse:
-            self._step_rows(i, g)
+            self._step_rows(i, g, read(groups[self._slots[i].group]))
         moved = self._watch.moved + [self._slots[i].param for i, _ in self._sparse]
         if moved:
             torch.autograd.graph.increment_version(moved)
@@ -305,7 +305,7 @@ class Bound:
         decays = self._options[slot.group].get("weight_decay")
         return slot.kernel.rests and not decays
 
-    def _step_rows(self, i: int, g: torch.Tensor) -> None:
+    def _step_rows(self, i: int, g: torch.Tensor, options: dict[str, Any]) -> None:
         """Step what a coalesced sparse gradient touches, and nothing else."""
         slot, at = self._slots[i], tuple(g.indices())
         whole = [self._live[i].detach(), *self._watch.states(i)]
@@ -313,7 +313,7 @@ class Bound:
         arrays = [tensors.flat(t) for t in parts]
         engine = _core.Engine(self._owner, (arrays[0],), (slot.where,), (0,), 1)
         engine.bind(0, slot.kernel, tuple(arrays[1:]))
-        engine.set_group(0, *self._method.group_numbers(self._options[slot.group]))
+        engine.set_group(0, *self._method.group_numbers(options))
         engine.bound()
         t = self._engine.get_t(i)
         engine.set_t(0, t)
