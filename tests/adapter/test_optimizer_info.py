@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.testing._internal.common_optimizers import get_error_inputs_for_all_optims
 
 import gradstep.torch as gst
-from adapter_infos import INFOS, THEIRS, Case, Problem, cases, same, titles
+from adapter_infos import INFOS, Case, Problem, cases, same, titles
 
 CASES = cases()
 FLAGGED = cases(flags=True)
@@ -248,22 +248,21 @@ def test_a_rate_in_a_tensor_is_its_number(case: Case) -> None:
 
 @each_case
 def test_a_rate_in_a_tensor_may_be_written_to(case: Case) -> None:
-    if case.name == "Rprop":
-        # Its lr is that of the first step only, here as in torch.
-        assert THEIRS["Rprop"].optim_cls is torch.optim.Rprop
-        return
     options = case.options() | {"lr": 0.0078125}
-    a = Problem()
-    b = a.clone()
+    problems = [Problem() for _ in range(3)]
     rate = torch.tensor(options["lr"])
-    ours = case.make(a.params, **options)
-    with_tensor = case.make(b.params, **options | {"lr": rate})
+    a, b, c = (
+        case.make(problem.params, **options | {"lr": lr})
+        for problem, lr in zip(problems, (options["lr"], rate, options["lr"]))
+    )
     for number in (0.0078125, 0.00390625, 0.0009765625):
-        ours.param_groups[0]["lr"] = number
+        a.param_groups[0]["lr"] = number
         rate.fill_(number)
-        a.run(ours, 2)
-        b.run(with_tensor, 2)
-    assert same(a, b)
+        for problem, optimizer in zip(problems, (a, b, c), strict=True):
+            problem.run(optimizer, 4)
+    assert same(problems[0], problems[1])
+    # Rprop's lr is that of its first step only, here as in torch.
+    assert same(problems[0], problems[2]) is (case.name == "Rprop")
 
 
 @each_flagged

@@ -11,13 +11,19 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 import gradstep.torch as gst
-from adapter_infos import INFOS, OWN, THEIRS, Case, Options, cases, titles
+from adapter_infos import INFOS, THEIRS, Case, Options, cases, titles
 
 TORCHS = cases(*THEIRS, flags=True)
 PLAIN = cases(*THEIRS)
-OWNS = cases(*OWN)
+SCHEDULED = [
+    (case, place)
+    for case in PLAIN
+    for place in range(len(INFOS[case.name].scheduler_inputs))
+]
+EVERY = cases()
 STEPS = 8  # RAdam rectifies from its sixth on
 TOLERANCES = {
     torch.float64: {"rtol": 1e-12, "atol": 1e-14},
@@ -123,8 +129,34 @@ def test_each_step_is_that_of_the_loops_of_torch(
     assert all(not torch.equal(p, q) for p, q in zip(ours.params, start, strict=True))
 
 
-@pytest.mark.parametrize("case", OWNS, ids=titles(OWNS))
-def test_flags_do_not_change_a_bit_of_what_torch_lacks(case: Case) -> None:
+@pytest.mark.parametrize(
+    ("case", "place"),
+    SCHEDULED,
+    ids=[f"{case.title}, schedule {place}" for case, place in SCHEDULED],
+)
+def test_each_scheduled_step_is_that_of_torch(case: Case, place: int) -> None:
+    runs = pair(case, torch.float64)
+    schedules = [
+        [make(run.optimizer) for make in INFOS[case.name].scheduler_inputs[place]]
+        for run in runs
+    ]
+    seen = set()
+    for i in range(14):  # the longest of them changes the rate after ten
+        for run, made in zip(runs, schedules, strict=True):
+            run.step(i)
+            for scheduler in made:
+                # A loss that never falls makes ReduceLROnPlateau lower the rate.
+                metric = (1.0,) if isinstance(scheduler, ReduceLROnPlateau) else ()
+                scheduler.step(*metric)
+        rates = [float(run.optimizer.param_groups[0]["lr"]) for run in runs]
+        assert rates[0] == rates[1]
+        seen.add(rates[0])
+        check(*runs)
+    assert len(seen) > 1
+
+
+@pytest.mark.parametrize("case", EVERY, ids=titles(EVERY))
+def test_flags_do_not_change_a_bit(case: Case) -> None:
     runs = []
     for flag in ({}, {"foreach": True}, {"fused": True}, {"foreach": False}):
         run = Run()

@@ -30,7 +30,7 @@ class Optimizer(torch.optim.Optimizer):
         inert = {name: known[0] for name, known in self.inert.items()}
         inert |= {k: options.pop(k) for k in self.inert if k in options}
         self._check_inert(inert)
-        defaults = self.method.checked(_plain(options)) | _tensors(options)
+        defaults = self._numbers(options) | _tensors(options)
         self._bound: Bound | None = None
         self._fixed: list[Any] = []
         super().__init__(params, defaults | inert)
@@ -76,7 +76,7 @@ class Optimizer(torch.optim.Optimizer):
         # Callers keep what they like in a group beside the options, as in torch.
         own = {name: group[name] for name in self.method.options if name in group}
         self._check_inert({k: group[k] for k in self.inert if k in group})
-        known: dict[str, Any] = self.method.checked(_plain(own))
+        known = self._numbers(own)
         if known.get("form") == "velocity" and known.get("nesterov"):
             raise ValueError(
                 f"{type(self).__name__}: form='velocity' with nesterov wants gradients "
@@ -98,6 +98,18 @@ class Optimizer(torch.optim.Optimizer):
         if self._bound is None or not self._step(self._bound):
             self._bind()
         return loss
+
+    @classmethod
+    def _numbers(cls, options: dict[str, Any]) -> dict[str, Any]:
+        """Return all options, checked: numbers in place of tensors of one element."""
+        plain = {}
+        for name, value in options.items():
+            try:
+                plain[name] = _number(value)
+            except ValueError as error:
+                raise ValueError(f"{cls.__name__}: {name}: {error}") from None
+        found: dict[str, Any] = cls.method.checked(plain)
+        return found
 
     def _step(self, bound: Bound) -> bool:
         return bound.step(self.param_groups, self.state, self._options)
@@ -196,11 +208,6 @@ class Optimizer(torch.optim.Optimizer):
             self._complete(group)
 
 
-def _plain(options: dict[str, Any]) -> dict[str, Any]:
-    """Return options with numbers in place of tensors of one element."""
-    return {name: _number(value) for name, value in options.items()}
-
-
 def _number(value: Any) -> Any:
     if isinstance(value, (tuple, list)):
         return tuple(map(_number, value))
@@ -208,8 +215,7 @@ def _number(value: Any) -> Any:
         return value
     if value.numel() != 1:
         raise ValueError(
-            f"a tensor as an option must have one element, got shape "
-            f"{tuple(value.shape)}"
+            f"as a tensor it must have one element, got shape {tuple(value.shape)}"
         )
     return value.item()
 
