@@ -1,10 +1,14 @@
 from collections.abc import Callable
 from typing import Any
 
+from typing_extensions import disjoint_base
+
 from gradstep._core import Engine
 
+@disjoint_base
 class Watch:
-    moved: list[Any]
+    @property
+    def moved(self) -> list[Any]: ...
     def __init__(
         self,
         engine: Engine,
