@@ -14,6 +14,7 @@ import gradstep as gs
 from gradstep.roofline import interleaved
 
 Result = dict[str, Any]
+Times = dict[str, list[float]]
 
 WARM_UP = 3  # steps: peers allocate their states in the first
 SHORTEST = 2e-3  # seconds of one timing, far above what the clock resolves
@@ -56,12 +57,11 @@ def others() -> float:
     return busy - sum(os.times()[:4])
 
 
-def measure(case: str, rule: str, dtype: DType, names: list[str], most: int) -> Result:
-    """Time gradstep and the contestants of one case in turns."""
-    params, grads = contents(case, dtype)
-    makers: dict[str, Maker] = {"gradstep": step_gradstep, "traffic": step_traffic}
-    makers |= PEERS
-    calls = {name: makers[name](rule, params, grads) for name in ("gradstep", *names)}
+def in_turns(calls: dict[str, Step], most: int) -> tuple[Times, int, float]:
+    """Time all contestants in turns, when their states are warm.
+
+    Returns the times of each, the steps of a timing, and how many CPUs others used.
+    """
     for call in calls.values():
         for _ in range(WARM_UP):
             call()
@@ -69,6 +69,16 @@ def measure(case: str, rule: str, dtype: DType, names: list[str], most: int) -> 
     start, before = time.perf_counter(), others()
     times = interleaved(calls, rounds=min(most, affordable), repeat=repeat)
     elsewhere = max(0.0, others() - before) / (time.perf_counter() - start)
+    return times, repeat, elsewhere
+
+
+def measure(case: str, rule: str, dtype: DType, names: list[str], most: int) -> Result:
+    """Time gradstep and the contestants of one case in turns."""
+    params, grads = contents(case, dtype)
+    makers: dict[str, Maker] = {"gradstep": step_gradstep, "traffic": step_traffic}
+    makers |= PEERS
+    calls = {name: makers[name](rule, params, grads) for name in ("gradstep", *names)}
+    times, repeat, elsewhere = in_turns(calls, most)
     ours = np.array(times["gradstep"])
     ratio = {k: np.quantile(np.array(t) / ours, QUARTILES) for k, t in times.items()}
     return {

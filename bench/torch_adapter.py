@@ -17,14 +17,13 @@ import json
 import math
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from cases import FEWEST, QUARTILES, WARM_UP, others, repeats
+from cases import FEWEST, QUARTILES, in_turns
 from contestants import PEERS, Step, present, tensors
 from every import DISTURBED
 from rules import RULES, in_build
@@ -32,7 +31,6 @@ from step import machine, tell, versions
 
 import gradstep as gs
 import gradstep.torch as gst
-from gradstep.roofline import interleaved
 
 ROUNDS = 15
 FLOAT = np.dtype(np.float32)
@@ -153,13 +151,7 @@ def measure(job: Job, most: int, *, fresh: bool) -> dict[str, Any]:
     calls = {name: make(job.rule, params, grads) for name, make in makers.items()}
     if fresh:
         calls = {name: with_fresh(call) for name, call in calls.items()}
-    for call in calls.values():
-        for _ in range(WARM_UP):
-            call()
-    repeat, affordable = repeats(calls)
-    start, before = time.perf_counter(), others()
-    times = interleaved(calls, rounds=min(most, affordable), repeat=repeat)
-    elsewhere = max(0.0, others() - before) / (time.perf_counter() - start)
+    times, _, elsewhere = in_turns(calls, most)
     ours = np.array(times.pop("gradstep"))
     return {
         "section": job.section,

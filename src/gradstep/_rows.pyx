@@ -121,7 +121,7 @@ cdef class Portions:
 
     def __init__(
         self, uint64_t seed, uint64_t epoch, uint64_t n, uint64_t row_bytes,
-        uint64_t most=1 << 15,
+        uint64_t most,
     ):
         self.groups = Groups(seed, epoch, n, row_bytes, within=False)
         cdef uint64_t group = GS_MIXED_BLOCKS * self.groups.groups.block

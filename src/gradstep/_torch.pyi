@@ -5,10 +5,10 @@ from typing_extensions import disjoint_base
 
 from gradstep._core import Engine
 
+def where_body(tensor: Any) -> int: ...
+
 @disjoint_base
 class Watch:
-    @property
-    def moved(self) -> list[Any]: ...
     def __init__(
         self,
         engine: Engine,
@@ -19,9 +19,13 @@ class Watch:
         plain: Any,
         state: dict[Any, Any],
         entries: list[Any],
+        hints: Any,
+        offset: int,
         counts: Any,
         scalars: Any,
         fit: Callable[[int, Any, Any], tuple[int, Any] | None],
+        bump: Callable[[list[Any]], object],
     ) -> None: ...
+    def check_states(self) -> None: ...
     def step(self, groups: list[dict[str, Any]], state: dict[Any, Any]) -> bool: ...
     def states(self, i: int) -> tuple[Any, ...]: ...

@@ -3,7 +3,9 @@
 """Looks at the tensors of an optimizer before each step, and steps them.
 
 torch is not linked and not imported: its tensors describe themselves through DLPack's C
-functions (`__dlpack_c_exchange_api__`, torch 2.10 and later) or, before, a callable."""
+functions (`__dlpack_c_exchange_api__`, torch 2.10 and later), which takes 30 ns from
+caches, and from memory as long as its ten lines take to come. So they are fetched ahead.
+Without those functions, a callable looks at each tensor."""
 
 cimport numpy as cnp
 import numpy as np
@@ -46,10 +48,18 @@ ctypedef struct ExchangeAPI:
 
 cdef int32_t ON_CPU = 1  # kDLCPU
 
-# Arrays whose states are looked at in a step. Each is a cache miss or two, and only who
-# exchanges the memory of a state (`state["exp_avg"].data = ...`) but of no parameter is
-# seen by that; states that are replaced are seen at once.
+# Arrays whose states are looked at in a step; of more, each has its turn. Only states
+# whose memory is exchanged (`state["exp_avg"].data = ...`) are not seen in every step.
 cdef size_t AT_ONCE = 64
+
+cdef Py_ssize_t AHEAD = 8  # tensors
+cdef Py_ssize_t LINES = 6  # of the description of each
+
+cdef extern from *:
+    """
+    static inline void soon(const char *at) { __builtin_prefetch(at); }
+    """
+    void soon(const char *at) noexcept nogil
 
 
 cdef look_fn find_look(capsule) except? NULL:
@@ -95,42 +105,56 @@ cdef inline void *begin_of(const DLTensor *a) noexcept:
     return <char *>a.data + a.byte_offset
 
 
+def where_body(tensor):
+    """How far into a tensor's object the address of its C++ part stands; 0: nowhere."""
+    cdef uint64_t body = getattr(tensor, "_cdata", 0)
+    cdef const char *object_at = <const char *><PyObject *>tensor
+    cdef size_t at
+    for at in range(sizeof(PyObject), type(tensor).__basicsize__ - 7, 8):
+        if body and (<const uint64_t *>(object_at + at))[0] == body:
+            return at
+    return 0
+
+
 cdef class Watch:
     """Parameters of torch, of which some have an array in an engine.
 
-    params : all of the groups, one after the other, in a list for each group.
-    index : (n,) intp; for each, the number of its array, or -1 if it has none yet.
-    plain : (n,) uint8; for each, whether its memory is that array, of the same order.
-    state : `optimizer.state`; entries: for each array its dict there, names and tensors
-    that it holds, and those that are the kernel's states, in its order.
-    counts, scalars : float32 (n,) and float64 (n, most), or None: what the tensors of
-    step counts and of the rule's numbers are views of.
-    fit(i, g) : returns (address, what keeps it alive) of the gradient of array i, or None
-    to leave it alone, where what `grad` gave is not the parameter's like.
+    params : the parameters of each group. Over all of them, one after the other:
+    index : (n,) intp, the number of its array, or -1 if it has none yet;
+    plain : (n,) uint8, whether its memory is that array, in the same order.
+    state : `optimizer.state`. For each array:
+    entries : what stands there: a dict, names and tensors in it, and those of them that
+        are the kernel's states, in its order.
+    hints : (arrays, LINES (1 + states)) uint64, addresses that a look at the parameter
+        and at its states reads; offset : where in a gradient another such stands, or 0.
+    counts, scalars : float32 (arrays,) and float64 (arrays, most), or None: what the
+        tensors of step counts and of the rule's numbers are views of.
+    fit : called as fit(i, parameter, gradient) where a gradient is not like a plain
+        parameter; returns (address, what keeps it alive), or None to leave array i alone.
+    bump : called with the parameters that are about to change.
     """
     cdef Engine engine
     cdef look_fn look
-    cdef object kind, is_neg
+    cdef object kind, is_neg, state, fit, bump, counts, scalars
     cdef list params, rows, entries, names, values, arrays
-    cdef size_t turn  # the first of the arrays whose states are looked at next
     cdef Py_ssize_t[::1] index
     cdef uint8_t[::1] plain
-    cdef object state
-    cdef object fit, counts, scalars
+    cdef uint64_t[:, ::1] hints
+    cdef size_t offset
+    cdef size_t turn  # the first of the arrays whose states are looked at next
     cdef float *count
     cdef double *scalar
     cdef size_t most
-    cdef readonly list moved
 
     def __init__(
         self, Engine engine, capsule, kind, list params, index, plain,
-        object state, list entries, counts, scalars, fit,
+        object state, list entries, hints, size_t offset, counts, scalars, fit, bump,
     ):
         self.engine, self.kind, self.is_neg = engine, kind, kind.is_neg
         self.look = find_look(capsule)
-        self.params, self.index = params, index
+        self.params, self.index, self.hints = params, index, hints
         self.plain = plain if self.look != NULL else np.zeros_like(plain)
-        self.state, self.fit = state, fit
+        self.state, self.fit, self.bump, self.offset = state, fit, bump, offset
         self.entries, self.names, self.values, self.arrays = (
             [entry[k] for entry in entries] for k in range(4)
         )
@@ -142,7 +166,6 @@ cdef class Watch:
         if scalars is not None:
             self.scalar = <double *>cnp.PyArray_DATA(scalars)
             self.most = scalars.shape[1]
-        self.moved = []
 
     cdef bint as_bound(self, list groups, object state) except -1:
         """Whether parameters and states are still those that were bound."""
@@ -238,72 +261,81 @@ cdef class Watch:
                 return False
         return True
 
-    def step(self, list groups, object state):
-        """One step of all arrays whose parameters have a gradient. False: something is not
-        as it was bound, and nothing has been done."""
-        cdef Py_ssize_t j, k, n = -1
-        cdef DLTensor p, g
-        cdef gs_tensor *x
-        cdef list held = []
-        cdef bint plain
-        self.moved = []
-        self.engine.enter()
-        try:
-            if not self.as_bound(groups, state):
-                return False
-            self.engine.refresh()
-            self.take_over()
-            for j in range(len(self.params)):
-                for parameter in <list>self.params[j]:
-                    n += 1
-                    k = self.index[n]
-                    grad = parameter.grad
-                    if k < 0:
-                        if grad is not None:
-                            return False
-                        continue
-                    x = self.engine.plan.tensor + k
-                    plain = self.plain[n]
-                    if plain:
-                        if (
-                            not self.look_at(parameter, &p)
-                            or (begin_of(&p) != x.segment.p and x.segment.n)
-                            or p.device_type != ON_CPU
-                            or elements(&p) != <int64_t>x.segment.n
-                            or (self.is_due(k) and not self.states_match(k, &p))
-                        ):
-                            return False
-                    if grad is None:
-                        x.moving = False
-                        continue
-                    plain = plain and type(grad) is self.kind and self.like(
-                        grad, &p, &g
-                    )
-                    if plain:
-                        self.set_gradient(k, <uintptr_t>begin_of(&g))
-                        held.append(grad)
-                    else:
-                        found = self.fit(k, parameter, grad)
-                        if found is None:
-                            x.moving = False
-                            continue
-                        self.set_gradient(k, found[0])
-                        held.append(found)
-                    self.moved.append(parameter)
-            with nogil:
-                plan_step(&self.engine.plan)
-            self.give_back()
-            if self.engine.plan.tensors > AT_ONCE:
-                self.turn = (self.turn + AT_ONCE) % self.engine.plan.tensors
-        finally:
-            for k in range(<Py_ssize_t>self.engine.plan.tensors):
-                self.engine.plan.tensor[k].moving = False
-            self.engine.leave()
-        return True
+    cdef bint stands(self, size_t i, parameter, DLTensor *p) except -1:
+        """Whether a plain parameter, and its states if due, are where they were."""
+        cdef gs_segment *segment = &self.engine.plan.tensor[i].segment
+        if (
+            not self.look_at(parameter, p)
+            or (begin_of(p) != segment.p and segment.n)
+            or p.device_type != ON_CPU
+            or elements(p) != <int64_t>segment.n
+        ):
+            return False
+        if not self.is_due(i) or self.states_match(i, p):
+            return True
+        if self.engine.plan.tensors <= AT_ONCE:
+            return False
+        raise RuntimeError(  # steps since may have gone to the memory of before
+            f"{self.engine.owner}: a state of the parameter{self.engine.suffixes[i]} has "
+            "had its .data exchanged, some steps ago; put another tensor in its place, "
+            "optimizer.state[p][name] = t, and begin again from a checkpoint"
+        )
 
-    def states(self, size_t i):
-        """The tensors that are the states of array i."""
-        return self.arrays[i]
+    def check_states(self):
+        """Look at all states whose turn has not come."""
+        cdef DLTensor p
+        cdef Py_ssize_t n = -1, turn = self.turn
+        if self.look == NULL:
+            return
+        for group in self.params:
+            for parameter in group:
+                n += 1
+                if self.plain[n]:
+                    self.turn = self.index[n]
+                    self.stands(self.index[n], parameter, &p)
+        self.turn = turn
+
+    cdef void fetch(self, size_t i) noexcept:
+        """What will be read of array i."""
+        cdef Py_ssize_t k
+        cdef Py_ssize_t lines = self.hints.shape[1] if self.is_due(i) else LINES
+        for k in range(lines):
+            soon(<char *>self.hints[i, k])
+
+    cdef list gradients(self):
+        """Those of all parameters, with what a look at each will read on its way."""
+        cdef list found = []
+        cdef Py_ssize_t k, n = 0
+        cdef char *at
+        for group in self.params:
+            for parameter in <list>group:
+                k = self.index[n]
+                n += 1
+                if 0 <= k and k + AHEAD < self.hints.shape[0]:
+                    self.fetch(k + AHEAD)
+                grad = parameter.grad
+                found.append(grad)
+                if self.offset and type(grad) is self.kind:
+                    at = (<char **>(<char *><PyObject *>grad + self.offset))[0]
+                    for k in range(4):
+                        soon(at + 64 * k)
+        return found
+
+    cdef object take(self, size_t i, parameter, grad, bint plain):
+        """Set the gradient of array i; returns what keeps it alive, None to leave it."""
+        cdef DLTensor p, g
+        if plain:
+            if not self.stands(i, parameter, &p):
+                return False
+            if type(grad) is self.kind and self.like(grad, &p, &g):
+                self.set_gradient(i, <uintptr_t>begin_of(&g))
+                return grad
+        if grad is None:
+            return None
+        found = self.fit(i, parameter, grad)
+        if found is not None:
+            self.set_gradient(i, found[0])
+        return found
 
     cdef int set_gradient(self, size_t i, uintptr_t at) except -1:
         cdef gs_tensor *x = self.engine.plan.tensor + i
@@ -315,3 +347,52 @@ cdef class Watch:
         x.moving = True
         return 0
 
+    cdef list prepare(self):
+        """Set all gradients. Returns them and their parameters, or None where something is
+        not as it was bound."""
+        cdef list grads = self.gradients(), held = [], moved = []
+        cdef Py_ssize_t n = -1
+        for group in self.params:
+            for parameter in <list>group:
+                n += 1
+                if self.index[n] < 0:
+                    if grads[n] is not None:
+                        return None
+                    continue
+                kept = self.take(self.index[n], parameter, grads[n], self.plain[n])
+                if kept is False:
+                    return None
+                if kept is not None:
+                    held.append(kept)
+                    moved.append(parameter)
+        return [held, moved]
+
+    def step(self, list groups, object state):
+        """One step of all arrays whose parameters have a gradient. False: something is not
+        as it was bound, and nothing has been done."""
+        cdef size_t i
+        self.engine.enter()
+        try:
+            if not self.as_bound(groups, state):
+                return False
+            self.engine.refresh()
+            self.take_over()
+            prepared = self.prepare()
+            if prepared is None:
+                return False
+            if prepared[1]:
+                self.bump(prepared[1])  # now, while they are in cache
+            with nogil:
+                plan_step(&self.engine.plan)
+            self.give_back()
+            if self.engine.plan.tensors > AT_ONCE:
+                self.turn = (self.turn + AT_ONCE) % self.engine.plan.tensors
+        finally:
+            for i in range(self.engine.plan.tensors):
+                self.engine.plan.tensor[i].moving = False
+            self.engine.leave()
+        return True
+
+    def states(self, size_t i):
+        """The tensors that are the states of array i."""
+        return self.arrays[i]

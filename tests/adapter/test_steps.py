@@ -275,3 +275,94 @@ def test_sparse_rows_follow_a_rate_that_changes(name: str) -> None:
             optimizer.step()
     assert far(a, b) < 1e-15
     assert torch.equal(a.weight[0], b.weight[0])
+
+
+def many(n: int) -> tuple[list[torch.nn.Parameter], Any]:
+    """So many parameters with gradients, after a step."""
+    params = [torch.nn.Parameter(torch.full((2,), 1.0 + i)) for i in range(n)]
+    for p in params:
+        p.grad = torch.ones(2)
+    optimizer = gst.Adam(params, lr=0.1)
+    optimizer.step()
+    return params, optimizer
+
+
+def exchange(params: list[torch.nn.Parameter], optimizer: Any) -> None:
+    state = optimizer.state[params[-3]]
+    state["exp_avg"].data = state["exp_avg"].data * 2
+
+
+def test_of_many_states_one_whose_memory_is_exchanged_is_an_error() -> None:
+    params, optimizer = many(150)
+    exchange(params, optimizer)
+
+    def three_steps() -> None:  # in which each state is looked at once
+        for _ in range(3):
+            optimizer.step()
+
+    with pytest.raises(RuntimeError, match=r"147\] has had its .data exchanged"):
+        three_steps()
+    params, optimizer = many(150)
+    exchange(params, optimizer)
+    with pytest.raises(RuntimeError, match=r"147\] has had its .data exchanged"):
+        optimizer.state_dict()
+
+
+def test_of_many_states_one_that_is_replaced_is_seen_at_once() -> None:
+    found = []
+    for n in (3, 150):
+        params, optimizer = many(n)
+        state = optimizer.state[params[-3]]
+        state["exp_avg"] = state["exp_avg"] * 2
+        params[-3].grad.fill_(0.25)
+        optimizer.step()
+        found.append(params[-3].detach() - (1.0 + n - 3))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=0)
+
+
+def test_a_count_past_what_float32_counts_is_kept() -> None:
+    """Adagrad's rate depends on it; other memory makes the optimizer bind anew."""
+    ends = []
+    for anew in (False, True):
+        p = torch.nn.Parameter(torch.ones(3, dtype=torch.float64))
+        p.grad = torch.full((3,), 0.5, dtype=torch.float64)
+        optimizer = gst.Adagrad([p], lr=0.1, lr_decay=1e-3)
+        optimizer.step()
+        optimizer.state[p]["step"].fill_(2**24)
+        for _ in range(5):
+            optimizer.step()
+            if anew:
+                p.data = p.data.clone()
+        ends.append(p.detach())
+    assert torch.equal(*ends)
+
+
+def test_memory_that_shrinks_is_seen() -> None:
+    p = torch.nn.Parameter(torch.ones(4))
+    p.grad = torch.ones(4)
+    optimizer = gst.SGD([p], lr=0.5)
+    optimizer.step()
+    whole = p.data
+    p.grad = None
+    p.data = whole[:2]  # at the same address
+    p.grad = torch.ones(2)
+    optimizer.step()
+    assert whole.tolist() == [0.0, 0.0, 0.5, 0.5]
+    with_states = gst.SGD([p], lr=0.5, momentum=0.5)
+    with_states.step()
+    p.grad = None
+    p.data = whole
+    p.grad = torch.ones(4)
+    before = whole.clone()
+    with pytest.raises(ValueError, match=r"momentum_buffer.* has shape"):
+        with_states.step()
+    assert torch.equal(whole, before)
+
+
+def test_no_copy_is_made_at_the_average() -> None:
+    net = model()
+    ours = gst.ScheduleFreeSGD(net.parameters(), lr=0.05)
+    train(net, ours, 2)
+    ours.eval()
+    with pytest.raises(RuntimeError, match="copy: the parameters hold the average"):
+        copy.deepcopy(ours)

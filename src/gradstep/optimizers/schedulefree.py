@@ -1,5 +1,6 @@
 """Schedule-free SGD, AdamW and RAdam."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -12,7 +13,7 @@ from gradstep.structure import Grads
 LEAST_BETA = 0.01
 
 
-class Averaging(Optimizer):
+class Averaging(Optimizer, ABC):
     """Base of optimizers whose result is an average of where the parameter has been.
 
     The parameter is part of their memory: whoever changes it between steps, by clamping
@@ -47,8 +48,9 @@ class Averaging(Optimizer):
                 self._average_into(points)
         return self._rebuilt(points)
 
+    @abstractmethod
     def _average_into(self, points: tuple[Any, ...]) -> None:
-        raise NotImplementedError
+        """Write the averages, in training, to arrays like the parameters."""
 
     @property
     def training(self) -> bool:

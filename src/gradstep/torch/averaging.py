@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from gradstep import _core
+from gradstep.assembly import find_kernel
 from gradstep.torch import tensors
 from gradstep.torch.optimizer import Optimizer
 
@@ -51,8 +52,8 @@ class Averaging(Optimizer):
         x = torch.empty_like(y)
         lines = [tensors.flat(t) for t in (x, y, z.contiguous())]
         engine = _core.Engine(owner, (lines[0],), ("",), (0,), 1)
-        word = {4: "f32", 8: "f64"}[lines[0].itemsize]
-        engine.bind(0, _core.find("schedulefree_point", word), (lines[2],))
+        kernel = find_kernel(owner, "schedulefree_point", lines[0])
+        engine.bind(0, kernel, (lines[2],))
         engine.set_group(0, (1 - 1 / beta,), 1.0)
         engine.bound()
         engine.step([lines[1]])
@@ -74,6 +75,11 @@ class Averaging(Optimizer):
         """Return options and states, as in torch."""
         self._check_training("state_dict")
         found: dict[str, Any] = super().state_dict()
+        return found
+
+    def __getstate__(self) -> dict[str, Any]:
+        self._check_training("copy")
+        found: dict[str, Any] = super().__getstate__()
         return found
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

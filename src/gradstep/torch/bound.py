@@ -2,19 +2,26 @@
 
 import operator
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
 
 from gradstep import _core
-from gradstep._torch import Watch
+from gradstep._torch import Watch, where_body
 from gradstep.assembly import find_kernel
 from gradstep.structure import Array
-from gradstep.torch import tensors
+from gradstep.torch import gradients, tensors
 from gradstep.torch.names import UNCOUNTED, state_name
 
 _CAPSULE = getattr(torch.Tensor, "__dlpack_c_exchange_api__", None)
+_BODY_AT = where_body(torch.empty(0))
+
+# What stands of a parameter in `optimizer.state`: its dict, names, tensors, and
+# the local parts of those tensors that are arrays.
+Entry: TypeAlias = tuple[
+    dict[str, Any], tuple[str, ...], tuple[Any, ...], tuple[torch.Tensor, ...]
+]
 
 
 class Stale(Exception):  # noqa: N818  # no error: a sign to bind anew
@@ -46,7 +53,7 @@ class Bound:
         before: "Bound | None" = None,
     ) -> None:
         self._owner, self._method = owner, method
-        self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._sparse: list[tuple[int, torch.Tensor]] = []  # gradients of a step
         self._options = options
         self._slots = slots = list(self._bindable(groups, state))
         self._live = [tensors.local(slot.param) for slot in slots]
@@ -162,9 +169,7 @@ class Bound:
             then = kept[i][name]
             kept[i][name] = new if then is None else new.copy_(then)
 
-    def _commit(
-        self, i: int, state: dict[Any, Any], kept: dict[str, Any]
-    ) -> tuple[dict[str, Any], tuple[str, ...], tuple[Any, ...], tuple[Any, ...]]:
+    def _commit(self, i: int, state: dict[Any, Any], kept: dict[str, Any]) -> Entry:
         """Write a parameter's states down in `optimizer.state`."""
         slot, method = self._slots[i], self._method.__name__
         seen = {}
@@ -178,8 +183,7 @@ class Bound:
         entry = state[slot.param] if seen else {}  # torch keeps none that is empty
         entry.update(seen)
         arrays = tuple(tensors.local(t) for t in kept.values())
-        names = self._names.setdefault(tuple(seen), tuple(seen))  # one for all
-        return entry, names, tuple(seen.values()), arrays
+        return entry, tuple(seen), tuple(seen.values()), arrays
 
     def _restore(
         self,
@@ -191,14 +195,16 @@ class Bound:
         """Take over how many steps a parameter has taken, and what its rule keeps."""
         slot = self._slots[i]
         where = f"{self._owner}: state{slot.where}"
+        t, held = taken.get(id(slot.param), (0, ()))
         if self._method.__name__ in UNCOUNTED:
             # The binding before knows; else a buffer that is not zero tells.
-            t, held = taken.get(id(slot.param), (0, ()))
             buffers = tuple(map(tensors.local, kept.values()))
             if len(held) != len(buffers) or any(map(operator.is_not, held, buffers)):
                 t = int(any(bool(b.any()) for b in buffers))
         else:
-            t = _count(where, entry.get("step", 0))
+            step = _count(where, entry.get("step", 0))
+            # A float32 that has been rounded is no reason to forget the count.
+            t = t if np.float32(t) == step else step
             self._counts[i] = t
         self._engine.set_t(i, t)
         if t == 0:
@@ -212,9 +218,7 @@ class Bound:
             self._scalars[i, : len(names)] = list(scalars.values())
 
     def taken(self) -> dict[int, tuple[int, tuple[Any, ...]]]:
-        """Return steps and states of parameters by identity, where nothing counts."""
-        if self._method.__name__ not in UNCOUNTED:
-            return {}
+        """Return the counts of steps, and states, of parameters by identity."""
         return {
             id(slot.param): (self._engine.get_t(i), self._watch.states(i))
             for i, slot in enumerate(self._slots)
@@ -223,7 +227,7 @@ class Bound:
     # -- steps
 
     def _watching(
-        self, groups: list[dict[str, Any]], state: dict[Any, Any], entries: list[Any]
+        self, groups: list[dict[str, Any]], state: dict[Any, Any], entries: list[Entry]
     ) -> Watch:
         params = [list(group["params"]) for group in groups]
         # Tensors compare elementwise: by identity.
@@ -245,10 +249,22 @@ class Bound:
             plain=np.array(plain, np.uint8),
             state=state,
             entries=entries,
+            hints=self._hints(entries),
+            offset=_BODY_AT,
             counts=counts,
             scalars=self._scalars,
             fit=self._fit,
+            bump=torch.autograd.graph.increment_version,
         )
+
+    def _hints(self, entries: list[Entry]) -> Array:
+        """Return what to fetch before parameters and states are looked at."""
+        found = [
+            [at for t in (p, *entry[3]) for at in tensors.lines(t)]
+            for p, entry in zip(self._live, entries, strict=True)
+        ]
+        most = max(map(len, found), default=0)
+        return np.array([row + [0] * (most - len(row)) for row in found], np.uint64)
 
     def step(
         self,
@@ -260,32 +276,25 @@ class Bound:
 
         `read` tells the options of a group.
         """
+        self._sparse.clear()
         try:
-            return self._step(groups, state, read)
+            for j in self._by_value:
+                self._take_over(j, read(groups[j]))
+            for p, closed in self._gaps:
+                closed.copy_(p.detach())
+            if not self._watch.step(groups, state):
+                return False
         except Stale:
-            return False
-
-    def _step(
-        self,
-        groups: list[dict[str, Any]],
-        state: dict[Any, Any],
-        read: Callable[[dict[str, Any]], dict[str, Any]],
-    ) -> bool:
-        for j in self._by_value:
-            self._take_over(j, read(groups[j]))
-        self._sparse: list[tuple[int, Any]] = []
-        for p, closed in self._gaps:
-            closed.copy_(p.detach())
-        if not self._watch.step(groups, state):
             return False
         for p, closed in self._gaps:
             p.detach().copy_(closed)
         for i, g in self._sparse:
             self._step_rows(i, g, read(groups[self._slots[i].group]))
-        moved = self._watch.moved + [self._slots[i].param for i, _ in self._sparse]
-        if moved:
-            torch.autograd.graph.increment_version(moved)
         return True
+
+    def check_states(self) -> None:
+        """Refuse states whose memory was exchanged before anybody saw it."""
+        self._watch.check_states()
 
     def _take_over(self, j: int, now: dict[str, Any]) -> None:
         """Step group j by these options from now on: tensors change in place."""
@@ -308,6 +317,7 @@ class Bound:
     def _step_rows(self, i: int, g: torch.Tensor, options: dict[str, Any]) -> None:
         """Step what a coalesced sparse gradient touches, and nothing else."""
         slot, at = self._slots[i], tuple(g.indices())
+        torch.autograd.graph.increment_version([slot.param])
         whole = [self._live[i].detach(), *self._watch.states(i)]
         parts = [t[at].contiguous() for t in whole]
         arrays = [tensors.flat(t) for t in parts]
@@ -325,47 +335,16 @@ class Bound:
 
     def _fit(self, i: int, p: Any, g: Any) -> tuple[int, Any] | None:
         """Return where C finds a gradient, and what keeps it there."""
-        slot, now = self._slots[i], tensors.local(p)
+        slot, now, closed = self._slots[i], tensors.local(p), self._closed[i]
         if self._seen_at[i] != [_place(t) for t in (now, *self._watch.states(i))]:
             raise Stale
         where = f"{self._owner}.step: the gradient of param_groups{slot.where}"
-        if tensors.is_distributed(p):
-            g = _placed(where, p, g)
-        if type(g) is not torch.Tensor:
-            kind = type(g)
-            raise TypeError(
-                f"{where} must be a plain tensor, got {kind.__module__}."
-                f"{kind.__qualname__}"
-            )
-        if g.dtype != now.dtype or g.shape != now.shape:
-            raise TypeError(
-                f"{where} is {g.dtype} of shape {tuple(g.shape)}, its parameter "
-                f"{now.dtype} of shape {tuple(now.shape)}"
-            )
-        if g.layout is torch.sparse_coo and self._rests(slot):
+        g = gradients.checked(where, p, g, sparse=self._rests(slot))
+        if g.layout is torch.sparse_coo:
             self._sparse.append((i, g.coalesce()))
             return None
-        if g.layout is not torch.strided:
-            raise TypeError(
-                f"{where} has layout {g.layout}; of sparse gradients only sparse_coo "
-                "is taken, by SGD without momentum and by Adagrad, without "
-                "weight_decay: pass sparse=False to the embedding"
-            )
-        closed = self._closed[i]
-        like = now if closed is None else closed
-        same = g.stride() == like.stride() and not g.is_neg() and not g.is_conj()
-        found = g if same else tensors.fitted(g, like)
+        found = gradients.in_order(g, now if closed is None else closed)
         return found.data_ptr(), found
-
-
-def _placed(where: str, p: Any, g: Any) -> Any:
-    """Return the shard of a gradient that belongs to ours of its parameter."""
-    if not tensors.is_distributed(g):
-        raise TypeError(f"{where} must be a DTensor, as its parameter is")
-    if g.placements != p.placements:
-        g = g.redistribute(placements=p.placements)
-    found = g.detach().to_local()
-    return found.wait() if hasattr(found, "wait") else found
 
 
 def _parts(group: Mapping[str, Any], options: Mapping[str, Any]) -> Iterator[Any]:

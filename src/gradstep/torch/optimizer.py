@@ -168,6 +168,13 @@ class Optimizer(torch.optim.Optimizer):
             for group in self.param_groups
         )
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return options and states, as in torch: the tensors themselves, no copies."""
+        if self._bound is not None:
+            self._bound.check_states()
+        found: dict[str, Any] = super().state_dict()
+        return found
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from where a `state_dict` was taken: of ours, torch's or the authors'.
 
