@@ -3,8 +3,8 @@
  *
  * Sums are float64 in an order that does not depend on the width of the machine's
  * vectors: product j in lane j mod 16 and the lanes by a fixed tree, then what is left
- * of 16, one after the other; up to 15 columns, see dot_narrow. Rows add to the gradient in their order, also where
- * several are read together. */
+ * of 16, one after the other; up to 15 columns, see dot_narrow. Rows add to the gradient
+ * in their order, also where several are read together. */
 
 /* Of what is wanted soon, the lines of 16 numbers: beside the work on 16 others, as
  * fetches of whole rows at once wait for one another. */

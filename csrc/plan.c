@@ -56,8 +56,8 @@ bool gs_plan_reserve(gs_plan *plan)
     return next;
 }
 
-/* Tensors of one group mostly share all that goes into coefficients. */
-/* Whether x begins its step where `last` did, whose scalars were `scalar` then. */
+/* Whether x begins its step where `last` did, whose scalars were `scalar` then: mostly,
+ * all tensors of a group do. */
 static bool same_coef(const gs_tensor *x, const gs_tensor *last, const double *scalar)
 {
     return x->segment.kernel == last->segment.kernel && x->group == last->group &&

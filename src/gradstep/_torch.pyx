@@ -109,8 +109,8 @@ def where_body(tensor):
     """How far into a tensor's object the address of its C++ part stands; 0: nowhere."""
     cdef uint64_t body = getattr(tensor, "_cdata", 0)
     cdef const char *object_at = <const char *><PyObject *>tensor
-    cdef size_t at
-    for at in range(sizeof(PyObject), type(tensor).__basicsize__ - 7, 8):
+    cdef Py_ssize_t at
+    for at in range(<Py_ssize_t>sizeof(PyObject), type(tensor).__basicsize__ - 7, 8):
         if body and (<const uint64_t *>(object_at + at))[0] == body:
             return at
     return 0
