@@ -170,7 +170,8 @@ RULE_HOST double half_of(double x)
  * variance is not tractable. */
 RULE_HOST double rectification(double beta2, double t, double threshold, bool inclusive)
 {
-    const double b = powi(beta2, t), most = 2 / (1 - beta2) - 1;
+    /* A difference of what may be hundreds of times as large, so b to the last place. */
+    const double b = whole_power(beta2, t), most = 2 / (1 - beta2) - 1;
     const double rho = most - 2 * t * b / (1 - b);
     if (!(inclusive ? rho >= threshold : rho > threshold) || !(rho > 4))
         return 0;
