@@ -13,7 +13,9 @@ from pathlib import Path
 
 def run(*command: str, **kwargs: object) -> str:
     """Run a command; returns what it printed, and ends with that if it failed."""
-    done = subprocess.run(command, text=True, stdout=subprocess.PIPE, **kwargs)
+    done = subprocess.run(
+        command, check=False, text=True, stdout=subprocess.PIPE, **kwargs
+    )
     if done.returncode:
         sys.exit(f"{done.stdout}{shlex.join(command)}: rc {done.returncode}")
     return done.stdout

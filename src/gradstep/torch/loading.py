@@ -33,19 +33,19 @@ def read(
     }
     if method.__name__ in TRANSLATIONS:
         TRANSLATIONS[method.__name__](where, states, saved, params)
-    names = {state_name(method.__name__, n) for k in _kernels(method) for n in k}
+    kept = {state_name(method.__name__, n) for k in _kernels(method) for n in k}
     found: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
     for key, state in states.items():
         if key in params:
             at = f"{where}: state[{key!r}]"
             found[params[key]] = {
-                name: _value(f"{at}[{name!r}]", value, params[key], name in names)
+                name: _value(f"{at}[{name!r}]", value, params[key], name in kept)
                 for name, value in state.items()
             }
         else:
             found[key] = state
-    names = {*method.options}
-    return found, [_group(names, *pair) for pair in zip(groups, saved, strict=True)]
+    options = {*method.options}
+    return found, [_group(options, *pair) for pair in zip(groups, saved, strict=True)]
 
 
 def _kernels(method: Any) -> list[tuple[str, ...]]:
