@@ -8,7 +8,7 @@
  *     for each group: hyper in the order of kernel->hyper; grad_scale is 1
  *     if (!gs->plan_reserve(&plan)) no memory;
  *     in each step: segment.g and moving = true, of those that have a gradient;
- *     gs->plan_step(&plan);
+ *     gs->plan_step(&plan, NULL);
  *     gs->plan_free(&plan);
  *
  * All arrays are without gaps, of the kernel's type and in one order of elements;
@@ -22,7 +22,7 @@
 #include "plan.h"
 
 /* Changes whenever a struct or a function of these headers does. */
-enum { GRADSTEP_API = 2 };
+enum { GRADSTEP_API = 3 };
 
 typedef struct gradstep_api {
     int version;
@@ -30,7 +30,8 @@ typedef struct gradstep_api {
     const gs_kernel *(*find)(const char *rule, const char *dtype);
     bool (*plan_init)(gs_plan *plan, size_t tensors, size_t groups);
     bool (*plan_reserve)(gs_plan *plan);
-    void (*plan_step)(gs_plan *plan);
+    gs_report (*plan_step)(gs_plan *plan, const gs_scaling *scaling);
+    gs_report (*plan_measure)(gs_plan *plan, const gs_scaling *scaling);
     void (*plan_free)(gs_plan *plan);
 } gradstep_api;
 

@@ -90,7 +90,7 @@ static void step_packed(gs_lls *p, gs_lls_columns c)
         s->state[states] = packed[2 + states];
         p->ops->pack[c.form](&p->model, c, whole.state[states], packed[2 + states]);
     }
-    gs_plan_step(p->plan);
+    gs_plan_step(p->plan, NULL);
     *s = whole;
     p->ops->unpack[c.form](&p->model, c, packed[0], whole.p);
     for (size_t k = 0; k < states; k++)
@@ -143,7 +143,7 @@ static void update(gs_lls *p)
     if (p->touched.place)
         step_touched(p);
     else
-        gs_plan_step(p->plan);
+        gs_plan_step(p->plan, NULL);
     p->updates++;
     p->filled = 0;
     if (p->model.total) {

@@ -20,8 +20,10 @@ bool gs_plan_init(gs_plan *plan, size_t tensors, size_t groups)
         .stepping = calloc(tensors + 1, sizeof(gs_tensor *)),
         .live = calloc(tensors + 1, sizeof *plan->live),
         .coef = calloc(tensors + 1, GS_MAX_COEF),
+        .sum = calloc((tensors + 1) * GS_MAX_SUMS, sizeof *plan->sum),
     };
-    if (plan->tensor && plan->group && plan->stepping && plan->live && plan->coef) {
+    if (plan->tensor && plan->group && plan->stepping && plan->live && plan->coef &&
+        plan->sum) {
         for (size_t j = 0; j < groups; j++)
             plan->group[j].grad_scale = 1;
         return true;
@@ -38,6 +40,7 @@ void gs_plan_free(gs_plan *plan)
     free(plan->live);
     free(plan->coef);
     free(plan->partial);
+    free(plan->sum);
     *plan = (gs_plan){0};
 }
 
@@ -81,17 +84,29 @@ static void copy_parameter(const gs_segment *s)
             memcpy(s->state[k], s->p, s->n * s->kernel->param_size);
 }
 
-/* Moves on the step counts and scalars; returns how many tensors are live. */
-static size_t begin(gs_plan *plan)
+/* Notes which tensors take part in this step; returns how many. */
+static size_t collect(gs_plan *plan, double grad_scale)
 {
-    const gs_tensor *last = NULL;
-    double scalar[GS_MAX_SCALARS]; /* of it, before they moved on */
     size_t live = 0;
     for (size_t i = 0; i < plan->tensors; i++) {
         gs_tensor *x = plan->tensor + i;
         if (!x->moving)
             continue;
         x->moving = false;
+        x->segment.grad_scale = plan->group[x->group].grad_scale * grad_scale;
+        plan->stepping[live] = x;
+        plan->live[live++] = x->segment;
+    }
+    return live;
+}
+
+/* Moves on the step counts and scalars, and finds the coefficients. */
+static void advance(gs_plan *plan, size_t live)
+{
+    const gs_tensor *last = NULL;
+    double scalar[GS_MAX_SCALARS]; /* of it, before they moved on */
+    for (size_t i = 0; i < live; i++) {
+        gs_tensor *x = plan->stepping[i];
         x->t++;
         if (x->t == 1)
             copy_parameter(&x->segment);
@@ -102,91 +117,174 @@ static size_t begin(gs_plan *plan)
             memcpy(scalar, x->scalar, sizeof scalar);
             prepare(plan, x, NULL);
         }
-        x->segment.grad_scale = plan->group[x->group].grad_scale;
-        plan->stepping[live] = x;
-        plan->live[live++] = x->segment;
+        plan->live[i].coef = x->segment.coef;
         last = x;
     }
-    return live;
 }
 
-/* The norm of all gradients, each times its grad_scale; NaN if it is not finite. */
-static double norm(gs_plan *plan, size_t live)
+/* Multiplies the scale of all gradients that take part. */
+static void rescale(gs_plan *plan, size_t live, double factor)
 {
-    double squares = 0;
+    for (size_t i = 0; i < live; i++)
+        plan->live[i].grad_scale *= factor;
+}
+
+/* Sums over tensors to plan->sum; false if other parts of them could not be added. */
+static bool sum_up(gs_plan *plan, size_t live)
+{
+    gs_run_gather(plan->live, live);
+    for (size_t i = 0; i < live; i++)
+        gs_reduce(plan->live + i, plan->sum + i * GS_MAX_SUMS);
+    return !plan->share || plan->share(plan->with, live);
+}
+
+/* Sums over all gradients, scaled: their squares, and how many are not finite. */
+static bool sum_squares(gs_plan *plan, size_t live, double *sum)
+{
     for (size_t i = 0; i < live; i++)
         plan->live[i].kernel = plan->stepping[i]->norm;
-    gs_run_gather(plan->live, live);
+    const bool done = sum_up(plan, live);
+    sum[0] = sum[1] = 0;
     for (size_t i = 0; i < live; i++) {
-        double sum;
-        gs_reduce(plan->live + i, &sum);
-        squares += sum;
+        sum[0] += plan->sum[i * GS_MAX_SUMS];
+        sum[1] += plan->sum[i * GS_MAX_SUMS + 1];
         plan->live[i].kernel = plan->stepping[i]->segment.kernel;
     }
-    return length(squares);
+    return done;
 }
 
-static double clip_factor(const gs_group *group, double norm)
+#define FAR 0x1p-600 /* brings squares that leave the range of double back into it */
+
+/* Notes the norm, NaN where gradients are not finite, and how many are not. */
+static void find_norm(gs_plan *plan, size_t live, gs_report *found)
 {
-    const double factor = group->clip_norm / (norm + group->clip_eps);
-    return group->clip_norm > 0 && !(factor >= 1) ? factor : 1;
+    double sum[2], nearer[2];
+    found->measured = true;
+    found->failed = !sum_squares(plan, live, sum);
+    found->nonfinite = sum[1];
+    found->grad_norm = length(sum[0]);
+    if (found->failed || sum[1] > 0 || sum[0] - sum[0] == 0)
+        return;
+    rescale(plan, live, FAR);
+    found->failed = !sum_squares(plan, live, nearer);
+    rescale(plan, live, 1 / FAR);
+    found->grad_norm = length(nearer[0]) / FAR;
 }
 
-static void clip(gs_plan *plan, size_t live)
+static double clip_factor(double clip_norm, double clip_eps, double norm)
+{
+    const double factor = clip_norm / (norm + clip_eps);
+    return clip_norm > 0 && !(factor >= 1) ? factor : 1;
+}
+
+static bool groups_clip(const gs_plan *plan)
 {
     bool clips = false;
     for (size_t j = 0; j < plan->groups; j++)
         clips |= plan->group[j].clip_norm > 0;
-    if (!clips)
+    return clips;
+}
+
+/* Finds what the step is to be told of the gradients, and scales them by it. */
+static gs_report measure(gs_plan *plan, size_t live, const gs_scaling *scaling)
+{
+    gs_report found = {.clip_factor = 1};
+    if (!(scaling->clip_norm > 0 || scaling->count || scaling->guard))
+        return found;
+    find_norm(plan, live, &found);
+    found.skipped = found.failed || (scaling->guard && found.nonfinite > 0);
+    if (!found.skipped && scaling->clip_norm > 0 &&
+        scaling->clip_norm - scaling->clip_norm == 0)
+        found.clip_factor =
+            clip_factor(scaling->clip_norm, scaling->clip_eps, found.grad_norm);
+    if (found.clip_factor != 1)
+        rescale(plan, live, found.clip_factor);
+    return found;
+}
+
+/* Some rules clip by themselves, each group by its options. */
+static void clip_groups(gs_plan *plan, size_t live, gs_report *report)
+{
+    gs_report own = *report;
+    if (!groups_clip(plan))
         return;
-    const double found = norm(plan, live);
+    if (!own.measured)
+        find_norm(plan, live, &own);
+    report->failed = own.failed;
     for (size_t i = 0; i < live; i++) {
         const gs_group *group = plan->group + plan->stepping[i]->group;
-        plan->live[i].grad_scale *= clip_factor(group, found);
+        plan->live[i].grad_scale *= clip_factor(group->clip_norm, group->clip_eps,
+                                                own.grad_norm * own.clip_factor);
     }
 }
 
-/* Coefficients that depend on sums over tensors. */
-static void gather(gs_plan *plan, size_t live)
+/* Coefficients that depend on sums over tensors; false if those could not be had. */
+static bool gather(gs_plan *plan, size_t live)
 {
-    double each[GS_MAX_SUMS], all[GS_MAX_SUMS] = {0};
+    double all[GS_MAX_SUMS] = {0};
     bool gathers = false;
     for (size_t i = 0; i < live; i++)
         gathers |= plan->live[i].kernel->sums > 0;
     if (!gathers)
-        return;
-    gs_run_gather(plan->live, live);
+        return true;
+    if (!sum_up(plan, live))
+        return false;
     for (size_t i = 0; i < live; i++) {
-        if (!plan->live[i].kernel->sums)
-            continue;
-        gs_reduce(plan->live + i, each);
-        if (!plan->live[i].kernel->across)
+        const double *each = plan->sum + i * GS_MAX_SUMS;
+        const gs_kernel *kernel = plan->live[i].kernel;
+        if (kernel->sums && !kernel->across)
             prepare(plan, plan->stepping[i], each);
-        else
-            for (size_t k = 0; k < plan->live[i].kernel->sums; k++)
-                all[k] += each[k];
+        for (size_t k = 0; kernel->across && k < kernel->sums; k++)
+            all[k] += each[k];
     }
     for (size_t i = 0; i < live; i++)
         if (plan->live[i].kernel->across)
             prepare(plan, plan->stepping[i], all);
-}
-void gs_plan_step(gs_plan *plan)
-{
-    const gs_fpenv before = gs_fpenv_enter();
-    const size_t live = begin(plan);
-    clip(plan, live);
-    gather(plan, live);
-    gs_run(plan->live, live);
-    gs_fpenv_leave(before);
+    return true;
 }
 
-void gs_plan_sums(gs_plan *plan, double *sums)
+static const gs_scaling as_they_are = {.grad_scale = 1};
+
+/* A step of those that take part, whose gradients have been measured. */
+static void carry_out(gs_plan *plan, size_t live, gs_report *report)
+{
+    clip_groups(plan, live, report);
+    if (!report->failed) {
+        advance(plan, live);
+        report->failed = !gather(plan, live);
+    }
+    report->skipped = report->failed;
+    if (!report->failed)
+        gs_run(plan->live, live);
+}
+
+gs_report gs_plan_step(gs_plan *plan, const gs_scaling *scaling)
 {
     const gs_fpenv before = gs_fpenv_enter();
-    const size_t live = begin(plan);
-    gs_run_gather(plan->live, live);
-    for (size_t i = 0; i < live; i++)
-        gs_reduce(plan->live + i, sums + i * GS_MAX_SUMS);
+    scaling = scaling ? scaling : &as_they_are;
+    const size_t live = collect(plan, scaling->grad_scale);
+    gs_report report = measure(plan, live, scaling);
+    if (!report.skipped)
+        carry_out(plan, live, &report);
+    gs_fpenv_leave(before);
+    return report;
+}
+
+gs_report gs_plan_measure(gs_plan *plan, const gs_scaling *scaling)
+{
+    const gs_fpenv before = gs_fpenv_enter();
+    const size_t live = collect(plan, scaling->grad_scale);
+    const gs_report report = measure(plan, live, scaling);
+    gs_fpenv_leave(before);
+    return report;
+}
+
+void gs_plan_sums(gs_plan *plan)
+{
+    const gs_fpenv before = gs_fpenv_enter();
+    const size_t live = collect(plan, 1);
+    advance(plan, live);
+    (void)sum_up(plan, live);
     gs_fpenv_leave(before);
 }
 

@@ -32,7 +32,12 @@ typedef struct gs_plan {
     gs_tensor **stepping; /* room for those that take part in a step */
     gs_segment *live;     /* for their segments */
     void *coef;           /* for their coefficients */
-    double *partial;      /* and for sums of blocks */
+    double *partial;      /* for sums of blocks */
+    double *sum;          /* and for those of tensors, GS_MAX_SUMS to each */
+    /* Where tensors are parts of larger ones: adds to plan->sum what the other parts have.
+     * false: it could not, and there will be no step. NULL: tensors are whole. */
+    bool (*share)(void *with, size_t live);
+    void *with;
     bool busy;
 } gs_plan;
 
@@ -42,12 +47,36 @@ bool gs_plan_init(gs_plan *plan, size_t tensors, size_t groups);
 bool gs_plan_reserve(gs_plan *plan);
 void gs_plan_free(gs_plan *plan);
 
-/* One step of every moving tensor, each counting its own t. */
-void gs_plan_step(gs_plan *plan);
+/* What is done with the gradients of one step. */
+typedef struct gs_scaling {
+    double grad_scale; /* multiplies them all, beside their group's */
+    /* If above 0, they are scaled by clip_norm / (norm + clip_eps) where that is below 1;
+     * infinity: the norm is found, and nothing clipped. */
+    double clip_norm, clip_eps;
+    bool count; /* how many of their elements are not finite */
+    bool guard; /* take no step if there are any */
+} gs_scaling;
 
-/* The sums of the kernel of each moving tensor, GS_MAX_SUMS to a tensor, in their
- * order; nothing steps. */
-void gs_plan_sums(gs_plan *plan, double *sums);
+/* What was found. */
+typedef struct gs_report {
+    double grad_norm;   /* of all gradients together, scaled, before clipping */
+    double clip_factor; /* at most 1 */
+    double nonfinite;   /* elements of scaled gradients */
+    bool measured;      /* else there was no pass: no norm, no count */
+    bool skipped;
+    bool failed; /* to share sums; states that gather() changes may have moved */
+} gs_report;
+
+/* One step of every moving tensor, each counting its own t; or none, see guard. NULL:
+ * gradients are taken as they are. */
+gs_report gs_plan_step(gs_plan *plan, const gs_scaling *scaling);
+
+/* What that would report; nothing steps. */
+gs_report gs_plan_measure(gs_plan *plan, const gs_scaling *scaling);
+
+/* The sums of the kernel of each moving tensor, in their order, to plan->sum; nothing
+ * steps. */
+void gs_plan_sums(gs_plan *plan);
 
 /* Two threads must not take one optimizer's step at once: false if one is at it. */
 bool gs_plan_enter(gs_plan *plan);

@@ -1,4 +1,4 @@
-"""Prints the SHA-256 of parameters and states of every kernel after 50 steps.
+"""Prints the SHA-256 of parameters and states of every kernel after some steps.
 
 Run by test_exactness.py in processes of their own, under each GRADSTEP_ISA and number
 of threads; all must print the same. As a program, `exactness_worker.py compare` runs
@@ -32,7 +32,7 @@ from support import (
     words,
 )
 
-STEPS = 50
+STEPS, STEPS_OF_ALL = 50, 20
 LARGE = 2**20 + 3
 SHARED = 2**16 + 3  # enough to be shared out among threads
 BASE = 99_991  # numbers that are really made; a prime, so that no two arrays line up
@@ -58,7 +58,7 @@ def placed(values: np.ndarray, sizes: list[int], step: int) -> list[np.ndarray]:
     return arrays
 
 
-def digest(kernel: _core.Kernel, sizes: list[int]) -> str:
+def digest(kernel: _core.Kernel, sizes: list[int], steps: int) -> str:
     """Take the steps, on arrays at every byte offset, and hash what they leave."""
     dtype, total = NUMPY[kernel.dtype], sum(sizes)
     params = placed(many(1, total, dtype), sizes, step=1)
@@ -72,7 +72,7 @@ def digest(kernel: _core.Kernel, sizes: list[int]) -> str:
         engine.bind(i, kernel, kept)
     engine.set_group(0, tuple(hyper_of(kernel).values()), 1.0)
     engine.bound()
-    for k in range(STEPS):
+    for k in range(steps):
         engine.step(grads[k % 2])
     sha = hashlib.sha256()
     for p, kept in zip(params, states):
@@ -126,14 +126,14 @@ def long_fit_digest(dtype: type) -> str:
 FITS = {"lls": fit_digest, "lls-long": long_fit_digest}
 
 
-def digests(sizes: list[int]) -> dict[str, str]:
+def digests(sizes: list[int], steps: int = STEPS) -> dict[str, str]:
     """Hash what every kernel and the least-squares trainer make."""
     fits = {
         f"{kind}-{name}": made(dtype)
         for kind, made in FITS.items()
         for name, dtype in NUMPY.items()
     }
-    return {label(k): digest(k, sizes) for k in kernels()} | fits
+    return {label(k): digest(k, sizes, steps) for k in kernels()} | fits
 
 
 def run(isa: str, threads: int, *arguments: str) -> dict[str, Any]:
@@ -181,8 +181,10 @@ def main() -> int:
     """Print {kernel: hash}; with the argument "all", over all sizes from 1 to 4097."""
     if "compare" in sys.argv:
         return compare(configurations() if "everywhere" in sys.argv else square())
-    sizes = [*range(1, 4098), LARGE] if "all" in sys.argv else [*SIZES, SHARED]
-    hashes = digests(sizes)
+    if "all" in sys.argv:
+        hashes = digests([*range(1, 4098), LARGE], STEPS_OF_ALL)
+    else:
+        hashes = digests([*SIZES, SHARED])
     json.dump({"isa": _core.isa(), "hashes": hashes}, sys.stdout)
     return 0
 

@@ -1,7 +1,7 @@
 # What another Cython module may cimport: engines whose steps run without the GIL.
 from libc.stdint cimport int64_t, uint32_t, uintptr_t
 
-from gradstep.capi cimport gs_kernel, gs_plan
+from gradstep.capi cimport gs_kernel, gs_plan, gs_report, gs_scaling
 
 
 cdef extern from "lls_run.h" nogil:
@@ -90,8 +90,12 @@ cdef const gs_table *table() noexcept nogil
 
 # Steps every tensor that is `moving`, by its segment.g, which the caller has checked as
 # Engine.step does: of the parameter's type, shape and order, and overlapping nothing that
-# is written. Takes no lock: between Engine.enter() and leave().
-cdef void plan_step(gs_plan *plan) noexcept nogil
+# is written. They are taken as they are if scaling is NULL. Takes no lock: between
+# Engine.enter() and leave().
+cdef gs_report plan_step(gs_plan *plan, const gs_scaling *scaling) noexcept nogil
+
+# What a step is told of its gradients; clip_norm 0: they are not clipped.
+cdef gs_scaling scaled(double grad_scale, double clip_norm, bint guard) noexcept
 
 
 cdef class Kernel:
@@ -116,6 +120,9 @@ cdef class Engine:
     cdef object names
     cdef bint single
     cdef bint ready
+    cdef gs_report found
+    cdef object share
+    cdef object failure
     cdef list states
     cdef list groups
     cdef tuple fields
@@ -132,5 +139,7 @@ cdef class Engine:
     cdef object take(self, grads)
     cdef object take_one(self, size_t i, g)
     cdef int check_overlap(self, size_t i, uintptr_t at, size_t bytes) except -1
+    cdef bint share_sums(self, size_t live) except -1
+    cdef int finish(self, const gs_report *report) except -1
     cdef int enter(self) except -1
     cdef void leave(self) noexcept

@@ -20,6 +20,8 @@ from gradstep.capi cimport (
     GS_MAX_HYPER,
     GS_MAX_SUMS,
     gradstep_api,
+    gs_report,
+    gs_scaling,
     gs_segment,
     gs_tensor,
     gs_text,
@@ -32,8 +34,9 @@ cdef extern from "plan.h" nogil:
     bint gs_plan_init(gs_plan *plan, size_t tensors, size_t groups) noexcept
     bint gs_plan_reserve(gs_plan *plan) noexcept
     void gs_plan_free(gs_plan *plan) noexcept
-    void gs_plan_step(gs_plan *plan) noexcept
-    void gs_plan_sums(gs_plan *plan, double *sums)
+    gs_report gs_plan_step(gs_plan *plan, const gs_scaling *scaling) noexcept
+    gs_report gs_plan_measure(gs_plan *plan, const gs_scaling *scaling) noexcept
+    void gs_plan_sums(gs_plan *plan) noexcept
     bint gs_plan_enter(gs_plan *plan)
     void gs_plan_leave(gs_plan *plan)
 
@@ -80,8 +83,8 @@ cdef const gs_table *table() noexcept nogil:
     return chosen
 
 
-cdef void plan_step(gs_plan *plan) noexcept nogil:
-    gs_plan_step(plan)
+cdef gs_report plan_step(gs_plan *plan, const gs_scaling *scaling) noexcept nogil:
+    return gs_plan_step(plan, scaling)
 
 
 cdef bint lls_run(gs_lls *p, gs_lls_route route) noexcept nogil:
@@ -283,6 +286,7 @@ def allocate_like(tuple arrays):
     return out
 
 
+include "_around.pxi"
 include "_engine.pxi"
 
 
@@ -298,6 +302,7 @@ api.find = find_chosen
 api.plan_init = gs_plan_init
 api.plan_reserve = gs_plan_reserve
 api.plan_step = gs_plan_step
+api.plan_measure = gs_plan_measure
 api.plan_free = gs_plan_free
 c_api = PyCapsule_New(&api, "gradstep._core.c_api", NULL)
 

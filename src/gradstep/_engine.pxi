@@ -3,43 +3,6 @@
 # What the C loops take for granted is established here: arrays without gaps, of the
 # kernel's type, that overlap nothing else that is written.
 
-cdef inline bint alike(cnp.ndarray p, cnp.ndarray g) noexcept:
-    """Same shape, same order of elements, no gaps."""
-    return (
-        cnp.PyArray_NDIM(g) == cnp.PyArray_NDIM(p)
-        and memcmp(
-            cnp.PyArray_DIMS(g),
-            cnp.PyArray_DIMS(p),
-            cnp.PyArray_NDIM(p) * sizeof(cnp.npy_intp),
-        ) == 0
-        and (
-            (cnp.PyArray_IS_C_CONTIGUOUS(p) and cnp.PyArray_IS_C_CONTIGUOUS(g))
-            or (cnp.PyArray_IS_F_CONTIGUOUS(p) and cnp.PyArray_IS_F_CONTIGUOUS(g))
-        )
-    )
-
-
-cpdef bint unchanged(cnp.ndarray p, cnp.ndarray view) noexcept:
-    """Whether p is still what it was when the view was taken."""
-    cdef size_t extent = cnp.PyArray_NDIM(view) * sizeof(cnp.npy_intp)
-    return (
-        cnp.PyArray_DATA(p) == cnp.PyArray_DATA(view)
-        and cnp.PyArray_DESCR(p) == cnp.PyArray_DESCR(view)
-        and cnp.PyArray_NDIM(p) == cnp.PyArray_NDIM(view)
-        and memcmp(cnp.PyArray_DIMS(p), cnp.PyArray_DIMS(view), extent) == 0
-        and memcmp(cnp.PyArray_STRIDES(p), cnp.PyArray_STRIDES(view), extent) == 0
-    )
-
-
-cdef inline bint fits(cnp.ndarray p, cnp.ndarray g) noexcept:
-    """`alike`, and of the same native element type."""
-    return (
-        cnp.PyArray_TYPE(g) == cnp.PyArray_TYPE(p)
-        and cnp.PyArray_ISNOTSWAPPED(g)
-        and alike(p, g)
-    )
-
-
 cdef class Engine:
     """Steps of a fixed set of arrays: one C call for all of them, without the GIL.
 
@@ -58,6 +21,7 @@ cdef class Engine:
         self.single = single
         if not len(arrays) == len(suffixes) == len(group_of):
             raise ValueError("arrays, suffixes and group_of must be of one length")
+        self.found.clip_factor = 1
         self.states = [()] * len(arrays)
         self.direct = [{}] * groups
         if not gs_plan_init(&self.plan, len(arrays), groups):
@@ -200,6 +164,29 @@ cdef class Engine:
     def _now(self, group):
         return [*(group[name] for name in self.fields), len(group)]
 
+    def set_share(self, share):
+        """Where arrays are parts of larger ones: share(which, sums) adds to sums, a row
+        for each of the arrays `which`, what the other parts have."""
+        self.share = share
+        self.plan.share = NULL
+        if share is not None:
+            self.plan.share = share_parts
+        self.plan.with_ = <void *>self
+
+    cdef bint share_sums(self, size_t live) except -1:
+        cdef cnp.npy_intp *shape = [<cnp.npy_intp>live, GS_MAX_SUMS]
+        sums = cnp.PyArray_SimpleNewFromData(2, shape, cnp.NPY_FLOAT64, self.plan.sum)
+        cdef size_t i
+        self.share([self.plan.stepping[i] - self.plan.tensor for i in range(live)], sums)
+        return True
+
+    cdef int finish(self, const gs_report *report) except -1:
+        """Raise what `share` raised; nothing was stepped then."""
+        failure, self.failure = self.failure, None
+        if report.failed:
+            raise failure
+        return 0
+
     def settle(self):
         """Take over changes in the groups now, not at the next step."""
         self.refresh()
@@ -306,8 +293,15 @@ cdef class Engine:
         seen[k] = value
         return True
 
-    def step(self, grads):
-        """One step of every array whose gradient is not None."""
+    def step(
+        self, grads, double grad_scale=1.0, double clip_norm=0.0, bint guard=False,
+    ):
+        """One step of every array whose gradient is not None.
+
+        Gradients are multiplied by grad_scale; clipped to clip_norm, if that is above 0;
+        and if guard, there is no step where elements are not finite: see `report`.
+        """
+        cdef gs_scaling scaling = scaled(grad_scale, clip_norm, guard)
         if not self.ready:
             raise ValueError(f"{self.owner}: an array has no kernel yet")
         self.enter()
@@ -315,17 +309,31 @@ cdef class Engine:
             self.refresh()
             held = self.take(grads)  # other threads may drop the gradients meanwhile
             with nogil:
-                gs_plan_step(&self.plan)
+                self.found = gs_plan_step(&self.plan, &scaling)
+            self.finish(&self.found)
         finally:
             self.leave()
 
-    def check(self, grads):
-        """Raise what `step` would."""
+    def report(self):
+        """Of the last step: norm, factor, count of elements that are not finite, whether
+        it was skipped; norm and count are None if nothing asked for them."""
+        return report_of(&self.found)
+
+    def check(
+        self, grads, double grad_scale=1.0, double clip_norm=0.0, bint guard=False,
+    ):
+        """Raise what `step` would, and return what it would report."""
+        cdef gs_scaling scaling = scaled(grad_scale, clip_norm, guard)
+        cdef gs_report found
         cdef size_t i
         self.enter()
         try:
             self.refresh()
-            self.take(grads)
+            held = self.take(grads)
+            with nogil:
+                found = gs_plan_measure(&self.plan, &scaling)
+            self.finish(&found)
+            return report_of(&found)
         finally:
             for i in range(self.plan.tensors):
                 self.plan.tensor[i].moving = False
@@ -333,22 +341,17 @@ cdef class Engine:
 
     def sums(self, grads):
         """What the kernel of each array gathers, all of which have gradients."""
-        cdef double *found = <double *>malloc(
-            self.plan.tensors * GS_MAX_SUMS * sizeof(double)
-        )
-        if found == NULL:
-            raise MemoryError("no memory for sums")
+        cdef double *found = self.plan.sum
         self.enter()
         try:
             held = self.take(grads)
             with nogil:
-                gs_plan_sums(&self.plan, found)
+                gs_plan_sums(&self.plan)
             return [
                 tuple([found[i * GS_MAX_SUMS + k] for k in range(self.sums_of(i))])
                 for i in range(self.plan.tensors)
             ]
         finally:
-            free(found)
             self.leave()
 
     cdef size_t sums_of(self, size_t i):

@@ -14,8 +14,8 @@ from cpython.object cimport PyObject
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 
-from gradstep._core cimport Engine, plan_step
-from gradstep.capi cimport gs_segment, gs_tensor
+from gradstep._core cimport Engine, plan_step, scaled
+from gradstep.capi cimport gs_scaling, gs_segment, gs_tensor
 
 cnp.import_array()
 
@@ -367,10 +367,15 @@ cdef class Watch:
                     moved.append(parameter)
         return [held, moved]
 
-    def step(self, list groups, object state):
-        """One step of all arrays whose parameters have a gradient. False: something is not
-        as it was bound, and nothing has been done."""
+    def step(
+        self, list groups, object state,
+        double grad_scale=1.0, double clip_norm=0.0, bint guard=False,
+    ):
+        """One step of all arrays whose parameters have a gradient, scaled as by
+        `Engine.step`. False: something is not as it was bound, and nothing has been done.
+        """
         cdef size_t i
+        cdef gs_scaling scaling = scaled(grad_scale, clip_norm, guard)
         self.engine.enter()
         try:
             if not self.as_bound(groups, state):
@@ -383,7 +388,8 @@ cdef class Watch:
             if prepared[1]:
                 self.bump(prepared[1])  # now, while they are in cache
             with nogil:
-                plan_step(&self.engine.plan)
+                self.engine.found = plan_step(&self.engine.plan, &scaling)
+            self.engine.finish(&self.engine.found)
             self.give_back()
             if self.engine.plan.tensors > AT_ONCE:
                 self.turn = (self.turn + AT_ONCE) % self.engine.plan.tensors

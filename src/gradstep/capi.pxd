@@ -50,13 +50,33 @@ cdef extern from "gradstep.h" nogil:
         size_t tensors
         gs_group *group
         size_t groups
+        gs_tensor **stepping
+        double *sum
+        bint (*share)(void *with_, size_t live) noexcept nogil
+        void *with_ "with"
+
+    ctypedef struct gs_scaling:
+        double grad_scale
+        double clip_norm
+        double clip_eps
+        bint count
+        bint guard
+
+    ctypedef struct gs_report:
+        double grad_norm
+        double clip_factor
+        double nonfinite
+        bint measured
+        bint skipped
+        bint failed
 
     ctypedef struct gradstep_api:
         int version
         const gs_kernel *(*find)(const char *rule, const char *dtype) noexcept nogil
         bint (*plan_init)(gs_plan *plan, size_t tensors, size_t groups) noexcept nogil
         bint (*plan_reserve)(gs_plan *plan) noexcept nogil
-        void (*plan_step)(gs_plan *plan) noexcept nogil
+        gs_report (*plan_step)(gs_plan *plan, const gs_scaling *scaling) noexcept nogil
+        gs_report (*plan_measure)(gs_plan *plan, const gs_scaling *scaling) noexcept nogil
         void (*plan_free)(gs_plan *plan) noexcept nogil
 
 cdef extern from "gradstep.h":

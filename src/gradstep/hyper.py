@@ -81,7 +81,7 @@ class Real(Option):
         return f"{low}, {high}{')' if self.open_high else ']'}"
 
     def _one(self, owner: str, name: str, value: object) -> float:
-        x = value if type(value) is float else _as_float(owner, name, value)
+        x = value if type(value) is float else as_float(owner, name, value)
         inside = self.low <= x < self.high or (x == self.high and not self.open_high)
         if not inside or math.isinf(x):
             raise ValueError(
@@ -166,7 +166,8 @@ class Like(Option):
         numbers.update(self.meaning[value])
 
 
-def _as_float(owner: str, name: str, value: object) -> float:
+def as_float(owner: str, name: str, value: object) -> float:
+    """Return a real number, which messages call `name`; infinity beyond all floats."""
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         kind = type(value).__name__
         raise TypeError(f"{owner}: {name} must be a real number, got {kind}")

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from gradstep import _core
 from gradstep.assembly import DTYPE_WORDS, Assembled
 from gradstep.declared import OPTIMIZERS
+from gradstep.scaling import Scaling, StepReport, engine_scaling, refuse
 from gradstep.state import STRUCTURE, matched, own_keys, read_state
 from gradstep.structure import Grads
 
@@ -18,8 +19,8 @@ __all__ = ["DTYPE_WORDS", "OPTIMIZERS", "Optimizer"]
 class Optimizer(Assembled):
     """Base of all optimizers; see a subclass for how to use one."""
 
-    def step(self, grads: Grads) -> None:
-        """Take one step, in place.
+    def step(self, grads: Grads, **how: Unpack[Scaling]) -> None:
+        """Take one step, in place; `last_step` tells what was found on the way.
 
         Parameters
         ----------
@@ -28,20 +29,47 @@ class Optimizer(Assembled):
             a list with one entry for each. Each array has its parameter's shape and
             dtype. None in place of an array leaves that parameter, its state and its
             step count as they are. Gradients are never written to.
+        grad_scale : float, default 1
+            Multiplies all gradients, in (0, inf): 1 over the scale of the loss, say.
+        clip_norm : float, optional
+            Gradients, so scaled, are multiplied by ``clip_norm / (norm + 1e-6)`` where
+            that is below 1, in (0, inf]; `norm` is that of all of them together, summed
+            in float64 in a fixed order. ``inf`` finds the norm and clips nothing.
+        nonfinite : {"propagate", "skip", "raise"}
+            What to do where a scaled gradient is infinite or NaN: step all the same, so
+            that it shows in the parameters; take no step, and change nothing, not even
+            the step count; or raise FloatingPointError, likewise.
 
         Raises
         ------
         TypeError, ValueError, KeyError
             If a gradient, or an option that was changed in `param_groups`, does not
             fit. No parameter and no state has been changed then.
+        FloatingPointError
+            See `nonfinite`.
         RuntimeError
             If another thread is in a step of this optimizer.
         """
-        self._engine.step(self._as_engine_takes(grads))
+        if not how:
+            self._engine.step(self._as_engine_takes(grads))
+            return
+        where = f"{self._owner}.step"
+        scaling = engine_scaling(where, how)
+        self._engine.step(self._as_engine_takes(grads), *scaling)
+        refuse(where, how, StepReport(*self._engine.report()))
 
-    def check_grads(self, grads: Grads) -> None:
-        """Raise what `step` would raise for these gradients, and do nothing."""
-        self._engine.check(self._as_engine_takes(grads))
+    @property
+    def last_step(self) -> StepReport:
+        """What the last step found in its gradients, and did with them."""
+        return StepReport(*self._engine.report())
+
+    def check_grads(self, grads: Grads, **how: Unpack[Scaling]) -> StepReport:
+        """Raise what `step` would, or return what it would report; do nothing."""
+        where = f"{self._owner}.step"
+        scaling = engine_scaling(where, how)
+        found = self._engine.check(self._as_engine_takes(grads), *scaling)
+        refuse(where, how, StepReport(*found))
+        return StepReport(*found)
 
     def _as_engine_takes(self, grads: Any) -> Any:
         return grads if self._bare else self._entries("step", grads)

@@ -19,7 +19,6 @@ from adapter_processes import (
     NAMES,
     Loss,
     Part,
-    chosen,
     make,
     mine,
     model_of,
@@ -194,25 +193,70 @@ def test_tensor_parallel_beside_plain_parameters_is_as_one_process(name: str) ->
 # -- norms
 
 
-def _refused(name: str) -> tuple[str, Any, Any, int]:
-    model = sharded(model_of(*EVEN))
+def _normed(name: str, case: str, how: dict[str, Any]) -> Any:
+    widths, kind = CASES[case]
+    model = sharded(model_of(*widths), **kind)
     opt = make(name, model.parameters())
-    before = weights(model)
+    for parts in mine(steps_of(5, widths[0], widths[-1])):
+        opt.zero_grad()
+        squares(model, parts[0]).backward()
+        opt.step(**how)
+    return weights(model), states(opt), opt.last_step
+
+
+SHORT = {"clip_norm": 0.05, "grad_scale": 0.7}
+
+
+@pytest.mark.parametrize("case", ["even", "uneven"])
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        *((name, {}) for name in ("lamb", "lars", "adai", "adan no prox")),
+        ("adamw", SHORT),
+        ("lamb", SHORT),
+    ],
+)
+def test_norms_over_shards_are_those_of_one_process(
+    name: str, how: dict[str, Any], case: str
+) -> None:
+    widths = CASES[case][0]
+    model = model_of(*widths)
+    opt = make(name, model.parameters())
+    for parts in steps_of(5, widths[0], widths[-1]):
+        opt.zero_grad()
+        sum(squares(model, part) / 2 for part in parts).backward()
+        opt.step(**how)
+    for found, kept, report in two(_normed, name, case, how):
+        # Sums over shards are rounded in another order.
+        torch.testing.assert_close(found, weights(model), rtol=1e-12, atol=1e-14)
+        torch.testing.assert_close(kept, states(opt), rtol=1e-12, atol=1e-14)
+        if how:
+            assert report == pytest.approx(opt.last_step, rel=1e-12)
+            assert report.clip_factor < 1
+
+
+def _poisoned(nonfinite: str) -> Any:
+    model = sharded(model_of(*EVEN))
+    opt = make("lamb", model.parameters())
+    train(model, opt, mine(steps_of(2, 12, 4)))
+    before = weights(model), states(opt)
+    if torch.distributed.get_rank() == 1:
+        next(model.parameters()).grad.to_local()[0, 0] = torch.nan
     try:
-        train(model, opt, mine(steps_of(1, 12, 4)))
-    except TypeError as error:
-        return str(error), before, weights(model), len(opt.state)
-    return "no error", before, weights(model), len(opt.state)
+        opt.step(nonfinite=nonfinite)
+    except FloatingPointError as error:
+        return str(error), same(before, (weights(model), states(opt)))
+    return opt.last_step, same(before, (weights(model), states(opt)))
 
 
-@pytest.mark.parametrize("name", ["lamb", "lars", "adai", "adan no prox"])
-def test_a_rule_with_sums_refuses_shards_by_name(name: str) -> None:
-    for message, before, after, count in two(_refused, name):
-        owner = chosen(name)[0].__name__
-        assert message.startswith(f"{owner}: param_groups[0]['params'][0]")
-        assert "DTensor" in message
-        assert same(after, before)
-        assert count == 0
+def test_all_processes_leave_out_a_step_that_is_not_finite_in_one() -> None:
+    for report, unchanged in two(_poisoned, "skip"):
+        assert report.skipped
+        assert report.nonfinite == 1
+        assert unchanged
+    for message, unchanged in two(_poisoned, "raise"):
+        assert message.startswith("LAMB.step: grads have 1 elements")
+        assert unchanged
 
 
 # -- gradients of another kind

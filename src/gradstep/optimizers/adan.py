@@ -1,10 +1,11 @@
 """Adan."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
 from gradstep.hyper import flag, forms, pair, real, setting
 from gradstep.optimizer import Optimizer
+from gradstep.scaling import Scaling
 from gradstep.structure import Grads
 
 
@@ -119,12 +120,14 @@ class Adan(Optimizer):
     def engine_is_step(self) -> bool:
         return not any(group["restart_radius"] for group in self._groups)
 
-    def step(self, grads: Grads) -> None:
+    def step(self, grads: Grads, **how: Unpack[Scaling]) -> None:
         if self.engine_is_step():
-            super().step(grads)
+            super().step(grads, **how)
             return
         before = tuple(p.copy("K") for p in self._arrays)
-        super().step(grads)
+        super().step(grads, **how)
+        if self.last_step.skipped:
+            return
         with self._engine:
             self._settle_path(before)
 

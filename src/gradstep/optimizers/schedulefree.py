@@ -2,12 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 
 from gradstep.hyper import choice, flag, forms, pair, real, whole
 from gradstep.optimizer import Optimizer
+from gradstep.scaling import Scaling, StepReport
 from gradstep.structure import Grads
 
 LEAST_BETA = 0.01
@@ -87,13 +88,13 @@ class Averaging(Optimizer, ABC):
     def results(self) -> tuple[Any, ...]:
         return tuple(self._flat("", self.eval_params()))
 
-    def step(self, grads: Grads) -> None:
+    def step(self, grads: Grads, **how: Unpack[Scaling]) -> None:
         self._check_training("step")
-        super().step(grads)
+        super().step(grads, **how)
 
-    def check_grads(self, grads: Grads) -> None:
+    def check_grads(self, grads: Grads, **how: Unpack[Scaling]) -> StepReport:
         self._check_training("step")
-        super().check_grads(grads)
+        return super().check_grads(grads, **how)
 
     def state_dict(self) -> dict[str, Any]:
         self._check_training("state_dict")

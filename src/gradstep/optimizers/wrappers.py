@@ -4,7 +4,7 @@ import functools
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from gradstep.declared import hyper_names, positional
 from gradstep.hyper import flag, real, setting
 from gradstep.optimizer import Optimizer
 from gradstep.optimizers.schedulefree import Averaging
+from gradstep.scaling import Scaling, StepReport
 from gradstep.structure import Grads, Params
 
 
@@ -71,12 +72,18 @@ class Wrapper(_Turn, Optimizer):
         finally:
             self._turn.release()
 
-    def _checked(self, method: str, grads: Grads) -> Any:
+    def _checked(
+        self, method: str, grads: Grads, **how: Unpack[Scaling]
+    ) -> tuple[Any, StepReport]:
         """Return gradients that can be read twice, which both optimizers would take."""
         given = self._rebuilt(tuple(self._entries(method, grads)))
         super().check_grads(given)
-        self.base.check_grads(given)
-        return given
+        return given, self.base.check_grads(given, **how)
+
+    @property
+    def last_step(self) -> StepReport:
+        found: StepReport = self.base.last_step
+        return found
 
     @classmethod
     def check_together(cls, group: Mapping[str, Any]) -> None:
@@ -196,21 +203,24 @@ class ScheduleFree(Wrapper, Averaging):
     def _base_arrays(self) -> tuple[Any, ...]:
         return tuple(states["z"] for states in self._states)
 
-    def step(self, grads: Grads) -> None:
+    def step(self, grads: Grads, **how: Unpack[Scaling]) -> None:
         with self._taking_turns():
-            given = self._checked("step", grads)
+            given, report = self._checked("step", grads, **how)
+            if report.skipped:
+                self.base.step(given, **how)  # which does nothing, and says so
+                return
             self._begin()
             lrs = [group.get("lr", 1.0) for group in self.base.param_groups]
             self._decay(given, lrs)
-            self.base.step(given)
+            self.base.step(given, **how)
             for j, (group, lr) in enumerate(zip(self._groups, lrs, strict=True)):
                 numbers = {**self.numbers(group), "lr": lr}
                 hyper = tuple(numbers[name] for name in hyper_names(self.rules[0]))
                 self._engine.set_group(j, hyper, 1.0)
             super().step(given)
 
-    def check_grads(self, grads: Grads) -> None:
-        self._checked("step", grads)
+    def check_grads(self, grads: Grads, **how: Unpack[Scaling]) -> StepReport:
+        return self._checked("step", grads, **how)[1]
 
     def _begin(self) -> None:
         """Let x and z begin at y before the first step, since the base steps first."""
@@ -316,7 +326,7 @@ class SAM(Wrapper):
         """
         with self._taking_turns():
             self._check_climbed("first_step", climbed=False)
-            given = self._checked("first_step", grads)
+            given, _ = self._checked("first_step", grads)
             for j, (ours, theirs) in enumerate(
                 zip(self._groups, self.base.param_groups, strict=True)
             ):
@@ -326,20 +336,23 @@ class SAM(Wrapper):
             climbed = tuple(g is not None for g in self._entries("first_step", given))
             vars(self)["_climbed"] = climbed
 
-    def second_step(self, grads: Grads) -> None:
+    def second_step(self, grads: Grads, **how: Unpack[Scaling]) -> None:
         """Go back, and take the base's step by the gradient at the worst point.
 
         Parameters
         ----------
         grads : array, sequence, mapping or list of these
             As in the base's `step`.
+        grad_scale, clip_norm, nonfinite
+            As in the base's `step`; a step that it skips leaves the parameters where
+            they were before `first_step`.
         """
         with self._taking_turns():
             climbed = self._check_climbed("second_step", climbed=True)
             given = self._rebuilt(tuple(self._entries("second_step", grads)))
-            self.base.check_grads(given)
+            self.base.check_grads(given, **how)
             self._return(climbed)
-            self.base.step(given)
+            self.base.step(given, **how)
 
     def _return(self, climbed: tuple[bool, ...]) -> None:
         for p, states, up in zip(self._arrays, self._states, climbed, strict=True):
@@ -353,8 +366,8 @@ class SAM(Wrapper):
             raise RuntimeError(f"SAM.{what}: call {other} first")
         return self._climbed or ()
 
-    def step(self, grads: Grads) -> None:
-        del grads
+    def step(self, grads: Grads, **how: Unpack[Scaling]) -> None:
+        del grads, how
         raise TypeError("SAM steps twice: first_step(grads), then second_step(grads)")
 
     def state_dict(self) -> dict[str, Any]:

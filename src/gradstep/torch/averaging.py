@@ -1,12 +1,13 @@
 """Schedule-free optimizers of tensors: `train`, and `eval` at the average."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 
 from gradstep import _core
 from gradstep.assembly import find_kernel
+from gradstep.scaling import Scaling
 from gradstep.torch import tensors
 from gradstep.torch.optimizer import Optimizer
 
@@ -66,10 +67,12 @@ class Averaging(Optimizer):
                 "train() first"
             )
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Take one step, in place; return what `closure` returns."""
+    def step(
+        self, closure: Callable[[], Any] | None = None, **how: Unpack[Scaling]
+    ) -> Any:
+        """Take one step, in place: see `Optimizer.step`."""
         self._check_training("step")
-        return super().step(closure)
+        return super().step(closure, **how)
 
     def state_dict(self) -> dict[str, Any]:
         """Return options and states, as in torch."""

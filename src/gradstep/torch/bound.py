@@ -10,12 +10,16 @@ import torch
 from gradstep import _core
 from gradstep._torch import Watch, where_body
 from gradstep.assembly import find_kernel
+from gradstep.scaling import StepReport
 from gradstep.structure import Array
 from gradstep.torch import gradients, tensors
 from gradstep.torch.names import UNCOUNTED, state_name
 
 _CAPSULE = getattr(torch.Tensor, "__dlpack_c_exchange_api__", None)
 _BODY_AT = where_body(torch.empty(0))
+
+# Gradients neither scaled, nor clipped, nor looked at.
+AS_THEY_ARE = (1.0, 0.0, False)
 
 # What stands of a parameter in `optimizer.state`: its dict, names, tensors, and
 # the local parts of those tensors that are arrays.
@@ -54,6 +58,7 @@ class Bound:
     ) -> None:
         self._owner, self._method = owner, method
         self._sparse: list[tuple[int, torch.Tensor]] = []  # gradients of a step
+        self._scales = False  # whether it scales or clips others
         self._options = options
         self._slots = slots = list(self._bindable(groups, state))
         self._live = [tensors.local(slot.param) for slot in slots]
@@ -95,6 +100,8 @@ class Bound:
             self._engine.set_direct(j, method.group_direct(found))
         if slots:
             self._engine.bound()
+        if any(tensors.is_distributed(slot.param) for slot in slots):
+            self._engine.set_share(self._share)
         self._engine.watch(groups, tuple(method.options), self._changed)
         entries = [self._commit(i, state, entry) for i, entry in enumerate(kept)]
         self._watch = self._watching(groups, state, entries)
@@ -124,14 +131,7 @@ class Bound:
                 where = f"{self._owner}: param_groups{which}"
                 tensors.check(where, p)
                 array = tensors.local(p)
-                kernel = find_kernel(where, rule, _numbers(array))
-                clips = self._method.clipping(self._options[j])[0] > 0
-                if (kernel.sums or clips) and tensors.is_distributed(p):
-                    raise TypeError(
-                        f"{where} is a DTensor, of whose shards {self._owner} would "
-                        "take the norms one by one; use a rule without them"
-                    )
-                yield Slot(which, j, p, kernel)
+                yield Slot(which, j, p, find_kernel(where, rule, _numbers(array)))
 
     # -- states
 
@@ -271,18 +271,20 @@ class Bound:
         groups: list[dict[str, Any]],
         state: dict[Any, Any],
         read: Callable[[dict[str, Any]], dict[str, Any]],
+        scaling: tuple[float, float, bool] = AS_THEY_ARE,
     ) -> bool:
         """Take a step; return False if something is no longer as it was bound.
 
         `read` tells the options of a group.
         """
         self._sparse.clear()
+        self._scales = scaling != AS_THEY_ARE
         try:
             for j in self._by_value:
                 self._take_over(j, read(groups[j]))
             for p, closed in self._gaps:
                 closed.copy_(p.detach())
-            if not self._watch.step(groups, state):
+            if not self._watch.step(groups, state, *scaling):
                 return False
         except Stale:
             return False
@@ -291,6 +293,14 @@ class Bound:
         for i, g in self._sparse:
             self._step_rows(i, g, read(groups[self._slots[i].group]))
         return True
+
+    def report(self) -> StepReport:
+        """Return what the last step found in the gradients."""
+        return StepReport(*self._engine.report())
+
+    def _share(self, which: list[int], sums: Array) -> None:
+        """Add to the sums over our shards those over the shards of other processes."""
+        tensors.add_up([self._slots[i].param for i in which], sums)
 
     def check_states(self) -> None:
         """Refuse states whose memory was exchanged before anybody saw it."""
@@ -340,6 +350,11 @@ class Bound:
             raise Stale
         where = f"{self._owner}.step: the gradient of param_groups{slot.where}"
         g = gradients.checked(where, p, g, sparse=self._rests(slot))
+        if g.layout is torch.sparse_coo and self._scales:
+            raise TypeError(
+                f"{where} is sparse, so step can neither scale nor clip it, nor look "
+                "for what is not finite; leave those arguments out"
+            )
         if g.layout is torch.sparse_coo:
             self._sparse.append((i, g.coalesce()))
             return None

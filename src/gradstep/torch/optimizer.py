@@ -1,11 +1,12 @@
 """`torch.optim.Optimizer` over the kernels: what all generated classes share."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 import torch
 
-from gradstep.torch.bound import Bound
+from gradstep.scaling import Scaling, StepReport, engine_scaling, refuse
+from gradstep.torch.bound import AS_THEY_ARE, Bound
 from gradstep.torch.loading import read
 
 # What torch's own classes take beside the options of their rule, and what we do of it:
@@ -16,6 +17,8 @@ INERT: dict[str, tuple[Any, ...]] = {
     "capturable": (False,),
     "differentiable": (False,),
 }
+
+NO_STEP = StepReport(None, 1.0, None, skipped=False)
 
 
 class Optimizer(torch.optim.Optimizer):
@@ -33,6 +36,7 @@ class Optimizer(torch.optim.Optimizer):
         defaults = self._numbers(options) | _tensors(options)
         self._bound: Bound | None = None
         self._fixed: list[Any] = []
+        self._last = NO_STEP
         super().__init__(params, defaults | inert)
 
     def _take_positional(self, args: tuple[Any, ...], options: dict[str, Any]) -> None:
@@ -89,15 +93,34 @@ class Optimizer(torch.optim.Optimizer):
             )
         return known
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Take one step, in place; return what `closure` returns."""
+    def step(
+        self, closure: Callable[[], Any] | None = None, **how: Unpack[Scaling]
+    ) -> Any:
+        """Take one step, in place; return what `closure` returns.
+
+        `grad_scale`, `clip_norm` and `nonfinite` are those of a step of arrays, see
+        `gradstep.Optimizer.step`: gradients are scaled, clipped by the norm of all of
+        them together, also over the shards of DTensors, and steps that are not finite
+        skipped. Gradients are not written to. `last_step` tells what was found.
+        """
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        if self._bound is None or not self._step(self._bound):
-            self._bind()
+        where = f"{type(self).__name__}.step"
+        scaling = engine_scaling(where, how) if how else AS_THEY_ARE
+        self._last = NO_STEP
+        if self._bound is None or not self._step(self._bound, scaling):
+            self._bind(scaling)
+        if self._bound is not None and how:
+            self._last = self._bound.report()
+            refuse(where, how, self._last)
         return loss
+
+    @property
+    def last_step(self) -> StepReport:
+        """What the last step found in its gradients, and did with them."""
+        return self._last
 
     @classmethod
     def _numbers(cls, options: dict[str, Any]) -> dict[str, Any]:
@@ -111,11 +134,11 @@ class Optimizer(torch.optim.Optimizer):
         found: dict[str, Any] = cls.method.checked(plain)
         return found
 
-    def _step(self, bound: Bound) -> bool:
-        return bound.step(self.param_groups, self.state, self._options)
+    def _step(self, bound: Bound, scaling: tuple[float, float, bool]) -> bool:
+        return bound.step(self.param_groups, self.state, self._options, scaling)
 
     @torch.no_grad()
-    def _bind(self) -> None:
+    def _bind(self, scaling: tuple[float, float, bool]) -> None:
         """Take a step of what the tensors are now."""
         before, self._bound = self._bound, None
         options = [self._options(group) for group in self.param_groups]
@@ -133,7 +156,7 @@ class Optimizer(torch.optim.Optimizer):
             self._bound = bound
             return
         self._fixed = fixed
-        if not self._step(bound):
+        if not self._step(bound, scaling):
             raise RuntimeError(
                 f"{type(self).__name__}.step: parameters or options changed while the "
                 "step began; take turns"
@@ -210,7 +233,7 @@ class Optimizer(torch.optim.Optimizer):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        self._bound, self._fixed = None, []
+        self._bound, self._fixed, self._last = None, [], NO_STEP
         for group in self.param_groups:
             self._complete(group)
 

@@ -26,6 +26,22 @@ def local(t: Any) -> Any:
     return t.detach().to_local() if is_distributed(t) else t
 
 
+def add_up(params: Sequence[Any], sums: Array) -> None:
+    """Make sums over the shards that we hold, a row for each parameter, those over all.
+
+    One message for all parameters that are sharded alike.
+    """
+    alike: dict[tuple[Any, int], list[int]] = {}
+    for k, p in enumerate(params):
+        for axis, placement in enumerate(p.placements if is_distributed(p) else ()):
+            if not placement.is_replicate():
+                alike.setdefault((p.device_mesh, axis), []).append(k)
+    for (mesh, axis), rows in alike.items():
+        found = torch.from_numpy(sums[rows])
+        torch.distributed.all_reduce(found, group=mesh.get_group(axis))
+        sums[rows] = found.numpy()
+
+
 def check(where: str, t: Any) -> None:
     """Refuse by name what is no memory that C could update in place."""
     kind = type(t)

@@ -1,0 +1,64 @@
+# Part of _core.pyx: what stands around an engine: how a step scales gradients, what it
+# reports, and which arrays go together.
+
+cdef double CLIP_EPS = 1e-6  # beside the norm, as in torch.nn.utils.clip_grad_norm_
+
+
+cdef gs_scaling scaled(double grad_scale, double clip_norm, bint guard) noexcept:
+    return gs_scaling(grad_scale, clip_norm, CLIP_EPS, False, guard)
+
+
+cdef tuple report_of(const gs_report *found):
+    return (
+        found.grad_norm if found.measured else None,
+        found.clip_factor,
+        int(found.nonfinite) if found.measured else None,
+        bool(found.skipped),
+    )
+
+
+cdef bint share_parts(void *engine, size_t live) noexcept nogil:
+    """What C calls where tensors are parts of larger ones."""
+    with gil:
+        try:
+            return (<Engine>engine).share_sums(live)
+        except BaseException as error:
+            (<Engine>engine).failure = error
+            return False
+
+
+cdef inline bint alike(cnp.ndarray p, cnp.ndarray g) noexcept:
+    """Same shape, same order of elements, no gaps."""
+    return (
+        cnp.PyArray_NDIM(g) == cnp.PyArray_NDIM(p)
+        and memcmp(
+            cnp.PyArray_DIMS(g),
+            cnp.PyArray_DIMS(p),
+            cnp.PyArray_NDIM(p) * sizeof(cnp.npy_intp),
+        ) == 0
+        and (
+            (cnp.PyArray_IS_C_CONTIGUOUS(p) and cnp.PyArray_IS_C_CONTIGUOUS(g))
+            or (cnp.PyArray_IS_F_CONTIGUOUS(p) and cnp.PyArray_IS_F_CONTIGUOUS(g))
+        )
+    )
+
+
+cpdef bint unchanged(cnp.ndarray p, cnp.ndarray view) noexcept:
+    """Whether p is still what it was when the view was taken."""
+    cdef size_t extent = cnp.PyArray_NDIM(view) * sizeof(cnp.npy_intp)
+    return (
+        cnp.PyArray_DATA(p) == cnp.PyArray_DATA(view)
+        and cnp.PyArray_DESCR(p) == cnp.PyArray_DESCR(view)
+        and cnp.PyArray_NDIM(p) == cnp.PyArray_NDIM(view)
+        and memcmp(cnp.PyArray_DIMS(p), cnp.PyArray_DIMS(view), extent) == 0
+        and memcmp(cnp.PyArray_STRIDES(p), cnp.PyArray_STRIDES(view), extent) == 0
+    )
+
+
+cdef inline bint fits(cnp.ndarray p, cnp.ndarray g) noexcept:
+    """`alike`, and of the same native element type."""
+    return (
+        cnp.PyArray_TYPE(g) == cnp.PyArray_TYPE(p)
+        and cnp.PyArray_ISNOTSWAPPED(g)
+        and alike(p, g)
+    )
