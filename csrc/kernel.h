@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "codec.h"
 #include "lls.h"
 
 enum {
@@ -16,6 +17,14 @@ enum {
     GS_BLOCK = 4096, /* elements; sums, and shares of threads, begin at multiples */
     GS_MAX_COEF = 16 * sizeof(double), /* bytes of one rule's coefficients */
 };
+
+/* Which arrays of a tensor are in code; its arithmetic is that of float then. */
+typedef struct gs_storage {
+    gs_coded p, g, state[GS_MAX_STATE]; /* without a codec: they are in the segment */
+    bool master; /* segment.p is p in float, which p is encoded from after each step */
+    bool fresh;  /* and it is decoded from p before the next one */
+    uint64_t seed; /* of random numbers */
+} gs_storage;
 
 /* One tensor and all that its elementwise update needs. n elements lie without gaps in
  * p, g and every state array; nothing that is written overlaps anything else. */
@@ -28,6 +37,7 @@ typedef struct gs_segment {
     void *state[GS_MAX_STATE];
     double *partial; /* room for the sums of each block, if the kernel gathers */
     size_t n;
+    const gs_storage *storage; /* NULL: nothing is in code */
 } gs_segment;
 
 typedef struct gs_kernel {
@@ -55,6 +65,7 @@ typedef struct gs_kernel {
     void (*gather)(const gs_segment *s, size_t begin, size_t end);
     size_t sums; /* how many */
     bool across; /* over all tensors together, not each */
+    bool only_g; /* they are of gradients alone */
 } gs_kernel;
 
 typedef struct gs_table {
@@ -62,6 +73,7 @@ typedef struct gs_table {
     const gs_kernel *const *kernel; /* NULL ends */
     const gs_lls_ops *lls_f32;
     const gs_lls_ops *lls_f64;
+    const gs_codec *codec; /* one without a name ends */
 } gs_table;
 
 #endif

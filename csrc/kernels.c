@@ -35,10 +35,12 @@ static const gs_kernel *const kernels[] = {
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)
 extern const gs_lls_ops JOIN(gs_lls_ops, f32, ISA), JOIN(gs_lls_ops, f64, ISA);
+extern const gs_codec JOIN(gs_codec, all, ISA)[];
 
 const gs_table JOIN(gs, table, ISA) = {
     .isa = TEXT(ISA),
     .kernel = kernels,
     .lls_f32 = &JOIN(gs_lls_ops, f32, ISA),
     .lls_f64 = &JOIN(gs_lls_ops, f64, ISA),
+    .codec = JOIN(gs_codec, all, ISA),
 };

@@ -6,8 +6,10 @@
 
 #include "fpenv.h"
 #include "host_math.h"
+#include "mix.h"
 #include "reduce.h"
 #include "run.h"
+#include "staged.h"
 
 bool gs_plan_init(gs_plan *plan, size_t tensors, size_t groups)
 {
@@ -41,6 +43,7 @@ void gs_plan_free(gs_plan *plan)
     free(plan->coef);
     free(plan->partial);
     free(plan->sum);
+    free(plan->storage);
     *plan = (gs_plan){0};
 }
 
@@ -59,6 +62,13 @@ bool gs_plan_reserve(gs_plan *plan)
     return next;
 }
 
+bool gs_plan_reserve_storage(gs_plan *plan)
+{
+    if (!plan->storage)
+        plan->storage = calloc(plan->tensors + 1, sizeof *plan->storage);
+    return plan->storage;
+}
+
 /* Whether x begins its step where `last` did, whose scalars were `scalar` then: mostly,
  * all tensors of a group do. */
 static bool same_coef(const gs_tensor *x, const gs_tensor *last, const double *scalar)
@@ -75,11 +85,29 @@ static void prepare(const gs_plan *plan, gs_tensor *x, const double *sums)
     x->segment.coef = coef;
 }
 
+/* The keys of the random numbers of step t: others for each tensor and array. */
+static void set_keys(gs_storage *in, uint64_t tensor, int64_t t)
+{
+    const uint64_t step = gs_mix(gs_mix(in->seed + GS_GOLDEN) + (uint64_t)t);
+    in->p.key = gs_mix(step + tensor * (GS_MAX_STATE + 1));
+    for (int k = 0; k < GS_MAX_STATE; k++)
+        in->state[k].key = gs_mix(step + tensor * (GS_MAX_STATE + 1) + 1 + (uint64_t)k);
+}
+
 /* States that begin as the parameter do so here, not when the optimizer is built:
  * parameters may be loaded in between. */
-static void copy_parameter(const gs_segment *s)
+static void copy_parameter(gs_plan *plan, const gs_tensor *x)
 {
-    for (int k = 0; k < GS_MAX_STATE; k++)
+    const gs_segment *s = &x->segment;
+    if (s->storage) {
+        gs_storage *in = plan->storage + (x - plan->tensor);
+        set_keys(in, (uint64_t)(x - plan->tensor), x->t);
+        if (in->fresh || (x->t == 1 && s->kernel->copies))
+            gs_staged_begin(s, in->fresh, x->t == 1);
+        in->fresh = false;
+        return;
+    }
+    for (int k = 0; k < GS_MAX_STATE && x->t == 1; k++)
         if (s->kernel->copies >> k & 1)
             memcpy(s->state[k], s->p, s->n * s->kernel->param_size);
 }
@@ -108,8 +136,8 @@ static void advance(gs_plan *plan, size_t live)
     for (size_t i = 0; i < live; i++) {
         gs_tensor *x = plan->stepping[i];
         x->t++;
-        if (x->t == 1)
-            copy_parameter(&x->segment);
+        if (x->t == 1 || x->segment.storage)
+            copy_parameter(plan, x);
         if (last && same_coef(x, last, scalar) && !x->segment.kernel->sums) {
             x->segment.coef = last->segment.coef;
             memcpy(x->scalar, last->scalar, sizeof x->scalar);

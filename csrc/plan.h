@@ -34,6 +34,7 @@ typedef struct gs_plan {
     void *coef;           /* for their coefficients */
     double *partial;      /* for sums of blocks */
     double *sum;          /* and for those of tensors, GS_MAX_SUMS to each */
+    gs_storage *storage;  /* of each tensor, or NULL while none has arrays in code */
     /* Where tensors are parts of larger ones: adds to plan->sum what the other parts have.
      * false: it could not, and there will be no step. NULL: tensors are whole. */
     bool (*share)(void *with, size_t live);
@@ -45,6 +46,8 @@ typedef struct gs_plan {
 bool gs_plan_init(gs_plan *plan, size_t tensors, size_t groups);
 /* Once all tensors have their n: room for sums over them. */
 bool gs_plan_reserve(gs_plan *plan);
+/* Room for plan->storage, which segment.storage of a tensor in code points to. */
+bool gs_plan_reserve_storage(gs_plan *plan);
 void gs_plan_free(gs_plan *plan);
 
 /* What is done with the gradients of one step. */

@@ -12,7 +12,8 @@
  *   RULE_SUMS(X)         sums over a tensor, or with RULE_ACROSS over all tensors, that
  *                        prepare() reads. K(gather) gives an element's terms before any
  *                        element is updated; it may change states. With RULE_STEPS 0
- *                        that is all: there is no update
+ *                        that is all: there is no update; with RULE_ONLY_G, they are of
+ *                        the gradient alone
  *   RULE_RESTS 1         K(rests) says for which hyperparameters an element whose
  *                        gradient is zero stays as it is, states too, at every t
  *   RULE_ROOT 1          a cube root: K(radicand) gives that of which it is, after what

@@ -3,7 +3,7 @@
 
 #define ARG(name) , T *restrict state_##name
 #define LOAD(name) .name = state_##name[i],
-#define STORE(name) state_##name[i] = s.name;
+#define STORE(name) state_##name[i] = FLUSHED(s.name);
 #define INDEX(name) K(at_##name),
 enum { RULE_STATE(INDEX) K(states) };
 #undef INDEX
@@ -118,6 +118,9 @@ static const gs_kernel K(kernel) = {
 #ifdef RULE_ACROSS
     .across = true,
 #endif
+#ifdef RULE_ONLY_G
+    .only_g = true,
+#endif
 #endif
 };
 #undef WORD
@@ -150,3 +153,4 @@ static const gs_kernel K(kernel) = {
 #undef RULE_RESTS
 #undef RULE_ROOT
 #undef RULE_ACROSS
+#undef RULE_ONLY_G

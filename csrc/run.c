@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "fpenv.h"
+#include "staged.h"
 
 enum {
     SEGMENT_COST = 64,          /* what starting a segment costs, in elements */
@@ -68,6 +69,14 @@ static size_t boundary(uint64_t start, uint64_t to, size_t n)
     return blocks < n / GS_BLOCK + 1 ? (size_t)blocks * GS_BLOCK : n;
 }
 
+static void (*function(const gs_segment *s, pass pass))(const gs_segment *, size_t,
+                                                        size_t)
+{
+    if (s->storage)
+        return pass == GATHER ? gs_staged_gather : gs_staged_step;
+    return pass == GATHER ? s->kernel->gather : s->kernel->step;
+}
+
 /* The blocks that begin in [from, to). */
 static void run_share(const gs_segment *segment, size_t count, pass pass, uint64_t from,
                       uint64_t to)
@@ -78,7 +87,7 @@ static void run_share(const gs_segment *segment, size_t count, pass pass, uint64
         const size_t begin = boundary(start, from, s->n);
         const size_t end = boundary(start, to, s->n);
         if (begin < end && (pass == STEP || s->kernel->gather))
-            (pass == GATHER ? s->kernel->gather : s->kernel->step)(s, begin, end);
+            function(s, pass)(s, begin, end);
         start += weight(s);
     }
     gs_fpenv_leave(before);

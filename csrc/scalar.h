@@ -4,6 +4,7 @@
 #ifndef GRADSTEP_SCALAR_H
 #define GRADSTEP_SCALAR_H
 
+#include <float.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -54,6 +55,10 @@ static inline double gs_tree(const double *lane)
 #define CBRT_NEAR(z) _Generic((z), float: gs_cbrt_near_f, double: gs_cbrt_near)(z)
 #define CBRT_ROOT(y, z) _Generic((z), float: gs_cbrt_root_f, double: gs_cbrt_root)(y, z)
 #define CBRT_BACK(r, x) _Generic((x), float: gs_cbrt_back_f, double: gs_cbrt_back)(r, x)
+/* States are kept with subnormal numbers as 0: where gradients stay 0, means decay to
+ * such numbers, on which most CPUs take a hundred times as long. */
+#define SMALLEST(x) _Generic((x), float: FLT_MIN, double: DBL_MIN)
+#define FLUSHED(x) (ABS(x) < SMALLEST(x) ? 0 : (x))
 #define ABS(x) _Generic((x), float: fabsf, double: fabs)(x)
 
 /* -1, 0 or +1, and NaN for NaN: a poisoned gradient must show in the parameter. */

@@ -3,22 +3,17 @@
 
 #include <string.h>
 
-/* The state of splitmix64 (Steele, Lea & Flood 2014), whose numbers are mix(state). */
+#include "mix.h"
+
+/* The state of splitmix64 (Steele, Lea & Flood 2014), whose numbers are gs_mix(state). */
 typedef struct numbers {
     uint64_t state;
 } numbers;
 
-static uint64_t mix(uint64_t x)
-{
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-    return x ^ x >> 31;
-}
-
 static uint64_t next(numbers *r)
 {
-    r->state += 0x9e3779b97f4a7c15u;
-    return mix(r->state);
+    r->state += GS_GOLDEN;
+    return gs_mix(r->state);
 }
 
 /* A number below n; some come more often than others by 1 in 2^64 / n. */
@@ -29,7 +24,7 @@ static uint64_t below(numbers *r, uint64_t n)
 
 static numbers keyed(uint64_t seed, uint64_t epoch)
 {
-    return (numbers){mix(mix(seed) + epoch)};
+    return (numbers){gs_mix(gs_mix(seed) + epoch)};
 }
 
 static void swap(int64_t *rows, uint64_t i, uint64_t j)

@@ -7,6 +7,7 @@
 #define RULE_STEPS 0
 #define RULE_SUMS(X) X(squares) X(nonfinite)
 #define RULE_ACROSS
+#define RULE_ONLY_G
 #include "../rule_begin.h"
 
 RULE_HOST void K(prepare)(const HYPER *h, double t, const SUMS *sum, WIDE *c)

@@ -1,0 +1,17 @@
+/* mix.h: the output function of splitmix64 (Steele, Lea & Flood 2014): numbers that go
+ * apart where one bit of theirs differs. */
+#ifndef GRADSTEP_MIX_H
+#define GRADSTEP_MIX_H
+
+#include <stdint.h>
+
+#define GS_GOLDEN 0x9e3779b97f4a7c15u /* splitmix64's step: 2^64 by the golden ratio */
+
+static inline uint64_t gs_mix(uint64_t x)
+{
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    return x ^ x >> 31;
+}
+
+#endif
