@@ -12,6 +12,9 @@
 #define JOIN_(word, isa) gs_codec_##word##_##isa
 #define JOIN(word, isa) JOIN_(word, isa)
 #define CODEC(word) JOIN(word, ISA)
+/* Arrays of callers begin at any byte. */
+typedef uint16_t any16 __attribute__((aligned(1)));
+
 #define LOOP static __attribute__((noinline))
 
 static inline uint32_t bits_of(float x)
@@ -59,14 +62,14 @@ static size_t same_upper(size_t from, size_t n)
 
 /* ---- bfloat16: the upper half of a float -------------------------------------------- */
 
-LOOP void bf16_values(size_t n, const uint16_t *restrict code, float *restrict x)
+LOOP void bf16_values(size_t n, const any16 *restrict code, float *restrict x)
 {
     for (size_t i = 0; i < n; i++)
         x[i] = of_bits((uint32_t)code[i] << 16);
 }
 
 /* To the nearest, ties to even. */
-LOOP void bf16_codes(size_t n, const float *restrict x, uint16_t *restrict code)
+LOOP void bf16_codes(size_t n, const float *restrict x, any16 *restrict code)
 {
     for (size_t i = 0; i < n; i++) {
         const uint32_t b = bits_of(x[i]);
@@ -76,7 +79,7 @@ LOOP void bf16_codes(size_t n, const float *restrict x, uint16_t *restrict code)
 }
 
 /* Up or down at random, so that the mean of many is the number. */
-LOOP void bf16_random_codes(size_t n, const float *restrict x, uint16_t *restrict code,
+LOOP void bf16_random_codes(size_t n, const float *restrict x, any16 *restrict code,
                             uint32_t at, uint32_t first, uint32_t second)
 {
     for (size_t i = 0; i < n; i++) {
@@ -89,12 +92,12 @@ LOOP void bf16_random_codes(size_t n, const float *restrict x, uint16_t *restric
 
 static void bf16_decode(const gs_coded *a, size_t from, size_t n, float *x)
 {
-    bf16_values(n, (const uint16_t *)a->data + from, x);
+    bf16_values(n, (const any16 *)a->data + from, x);
 }
 
 static void bf16_encode(const gs_coded *a, size_t from, size_t n, const float *x)
 {
-    bf16_codes(n, x, (uint16_t *)a->data + from);
+    bf16_codes(n, x, (any16 *)a->data + from);
 }
 
 static void bf16_random_encode(const gs_coded *a, size_t from, size_t n, const float *x)
@@ -102,7 +105,7 @@ static void bf16_random_encode(const gs_coded *a, size_t from, size_t n, const f
     for (size_t done = 0; done < n;) {
         const size_t at = from + done, m = same_upper(at, n - done);
         const uint64_t key = gs_mix(a->key + ((uint64_t)at >> 32));
-        bf16_random_codes(m, x + done, (uint16_t *)a->data + at, (uint32_t)at,
+        bf16_random_codes(m, x + done, (any16 *)a->data + at, (uint32_t)at,
                           (uint32_t)key, (uint32_t)(key >> 32));
         done += m;
     }
@@ -110,8 +113,8 @@ static void bf16_random_encode(const gs_coded *a, size_t from, size_t n, const f
 
 /* ---- a float in two halves: bfloat16, and what it lacks --------------------------- */
 
-LOOP void split_values(size_t n, const uint16_t *restrict high,
-                       const uint16_t *restrict low, float *restrict x)
+LOOP void split_values(size_t n, const any16 *restrict high, const any16 *restrict low,
+                       float *restrict x)
 {
     for (size_t i = 0; i < n; i++)
         x[i] = of_bits(((uint32_t)high[i] << 16) + (uint32_t)(int32_t)(int16_t)low[i]);
@@ -119,8 +122,8 @@ LOOP void split_values(size_t n, const uint16_t *restrict high,
 
 /* The upper half is the nearest bfloat16, ties away from zero: a tie to even would leave
  * in the lower half one value too many. */
-LOOP void split_codes(size_t n, const float *restrict x, uint16_t *restrict high,
-                      uint16_t *restrict low)
+LOOP void split_codes(size_t n, const float *restrict x, any16 *restrict high,
+                      any16 *restrict low)
 {
     for (size_t i = 0; i < n; i++) {
         const uint32_t b = bits_of(x[i]);
@@ -132,18 +135,17 @@ LOOP void split_codes(size_t n, const float *restrict x, uint16_t *restrict high
 
 static void split_decode(const gs_coded *a, size_t from, size_t n, float *x)
 {
-    split_values(n, (const uint16_t *)a->data + from,
-                 (const uint16_t *)a->beside + from, x);
+    split_values(n, (const any16 *)a->data + from, (const any16 *)a->beside + from, x);
 }
 
 static void split_encode(const gs_coded *a, size_t from, size_t n, const float *x)
 {
-    split_codes(n, x, (uint16_t *)a->data + from, (uint16_t *)a->beside + from);
+    split_codes(n, x, (any16 *)a->data + from, (any16 *)a->beside + from);
 }
 
 /* ---- float16 ---------------------------------------------------------------------- */
 
-LOOP void f16_values(size_t n, const uint16_t *restrict code, float *restrict x)
+LOOP void f16_values(size_t n, const any16 *restrict code, float *restrict x)
 {
     for (size_t i = 0; i < n; i++) {
         const uint32_t rest = (uint32_t)(code[i] & 0x7fff) << 13;
@@ -155,7 +157,7 @@ LOOP void f16_values(size_t n, const uint16_t *restrict code, float *restrict x)
 
 /* To the nearest, ties to even; to subnormal numbers, which are multiples of 2^-24, as
  * the sum with 1/2 is rounded. */
-LOOP void f16_codes(size_t n, const float *restrict x, uint16_t *restrict code)
+LOOP void f16_codes(size_t n, const float *restrict x, any16 *restrict code)
 {
     for (size_t i = 0; i < n; i++) {
         const uint32_t sign = bits_of(x[i]) >> 16 & 0x8000;
@@ -170,12 +172,12 @@ LOOP void f16_codes(size_t n, const float *restrict x, uint16_t *restrict code)
 
 static void f16_decode(const gs_coded *a, size_t from, size_t n, float *x)
 {
-    f16_values(n, (const uint16_t *)a->data + from, x);
+    f16_values(n, (const any16 *)a->data + from, x);
 }
 
 static void f16_encode(const gs_coded *a, size_t from, size_t n, const float *x)
 {
-    f16_codes(n, x, (uint16_t *)a->data + from);
+    f16_codes(n, x, (any16 *)a->data + from);
 }
 
 /* ---- one byte, and a scale for each block ------------------------------------------

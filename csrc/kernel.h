@@ -21,8 +21,7 @@ enum {
 /* Which arrays of a tensor are in code; its arithmetic is that of float then. */
 typedef struct gs_storage {
     gs_coded p, g, state[GS_MAX_STATE]; /* without a codec: they are in the segment */
-    bool master; /* segment.p is p in float, which p is encoded from after each step */
-    bool fresh;  /* and it is decoded from p before the next one */
+    bool master;   /* segment.p is p in float, from which p is encoded in each step */
     uint64_t seed; /* of random numbers */
 } gs_storage;
 

@@ -102,9 +102,8 @@ static void copy_parameter(gs_plan *plan, const gs_tensor *x)
     if (s->storage) {
         gs_storage *in = plan->storage + (x - plan->tensor);
         set_keys(in, (uint64_t)(x - plan->tensor), x->t);
-        if (in->fresh || (x->t == 1 && s->kernel->copies))
-            gs_staged_begin(s, in->fresh, x->t == 1);
-        in->fresh = false;
+        if (x->t == 1 && s->kernel->copies)
+            gs_staged_begin(s);
         return;
     }
     for (int k = 0; k < GS_MAX_STATE && x->t == 1; k++)

@@ -37,10 +37,33 @@ static void closed(const gs_coded *a, size_t at, size_t n, const void *x)
         a->codec->encode(a, at, n, x);
 }
 
+/* What others have written to p since it was encoded replaces the master, which is 0 at
+ * first: elements whose codes are not those of the master. n is at most a block. */
+static void take_over(const gs_coded *p, float *master, size_t at, size_t n)
+{
+    uint16_t then[GS_BLOCK];
+    const char *now = (const char *)p->data + at * sizeof *then;
+    const gs_coded encoded = {.codec = p->codec, .data = then};
+    p->codec->encode(&encoded, 0, n, master);
+    if (memcmp(then, now, n * sizeof *then) == 0)
+        return;
+    for (size_t i = 0; i < n; i++)
+        if (memcmp(then + i, now + i * sizeof *then, sizeof *then) != 0)
+            p->codec->decode(p, at + i, 1, master + i);
+}
+
+/* The parameter as it is stepped. */
+static void *opened_parameter(stage *s, const gs_segment *from, size_t at, size_t n)
+{
+    if (!from->storage->master)
+        return opened(s, &from->storage->p, from->p, at, n);
+    take_over(&from->storage->p, (float *)from->p + at, at, n);
+    return (float *)from->p + at;
+}
+
 /* Elements [at, at + n) as a segment of plain numbers. */
 static void open_piece(stage *s, const gs_segment *from, size_t at, size_t n)
 {
-    static const gs_coded plain = {0};
     const gs_storage *in = from->storage;
     s->part = *from;
     s->part.storage = NULL;
@@ -48,7 +71,7 @@ static void open_piece(stage *s, const gs_segment *from, size_t at, size_t n)
     s->part.g = opened(s, &in->g, from->g, at, n);
     if (from->kernel->only_g)
         return;
-    s->part.p = opened(s, in->master ? &plain : &in->p, from->p, at, n);
+    s->part.p = opened_parameter(s, from, at, n);
     for (size_t k = 0; from->kernel->state[k]; k++)
         s->part.state[k] = opened(s, in->state + k, from->state[k], at, n);
 }
@@ -98,22 +121,19 @@ void gs_staged_gather(const gs_segment *s, size_t begin, size_t end)
     }
 }
 
-void gs_staged_begin(const gs_segment *s, bool master, bool copies)
+void gs_staged_begin(const gs_segment *s)
 {
     _Alignas(GS_LINE) float room[PIECE];
-    const gs_storage *in = s->storage;
     for (size_t at = 0, n; at < s->n; at += n) {
         n = s->n - at < PIECE ? s->n - at : PIECE;
-        const float *p = in->master || !in->p.codec ? (float *)s->p + at : room;
-        if (master && in->p.codec)
-            in->p.codec->decode(&in->p, at, n, (float *)s->p + at);
-        else if (p == room)
-            in->p.codec->decode(&in->p, at, n, room);
-        for (int k = 0; copies && k < GS_MAX_STATE; k++) {
+        stage stage = {.next = room};
+        const float *p = opened_parameter(&stage, s, at, n);
+        for (int k = 0; k < GS_MAX_STATE; k++) {
+            const gs_coded *state = s->storage->state + k;
             if (!(s->kernel->copies >> k & 1))
                 continue;
-            if (in->state[k].codec)
-                in->state[k].codec->encode(in->state + k, at, n, p);
+            if (state->codec)
+                closed(state, at, n, p);
             else
                 memcpy((float *)s->state[k] + at, p, n * sizeof *p);
         }

@@ -9,8 +9,7 @@
 void gs_staged_step(const gs_segment *s, size_t begin, size_t end);
 void gs_staged_gather(const gs_segment *s, size_t begin, size_t end);
 
-/* Before the first step: the master copy of the parameter, and states that begin as the
- * parameter does. */
-void gs_staged_begin(const gs_segment *s, bool master, bool copies);
+/* Before the first step: states that begin as the parameter does. */
+void gs_staged_begin(const gs_segment *s);
 
 #endif

@@ -123,6 +123,42 @@ def long_fit_digest(dtype: type) -> str:
     return sha.hexdigest()
 
 
+# Types of parameters, and options of storage.
+STORED: dict[str, tuple[str, dict[str, Any]]] = {
+    "bf16": ("bf16", {}),
+    "f16": ("f16", {}),
+    "master": ("bf16", {"master": "float32"}),
+    "split": ("bf16", {"master": "split", "state_dtype": "bfloat16", "seed": 3}),
+    "stochastic": ("bf16", {"rounding": "stochastic", "seed": 4}),
+    "uint8": ("f32", {"state_dtype": "uint8", "seed": 5}),
+}
+
+
+def in_code(x: np.ndarray, code: str) -> np.ndarray:
+    """Numbers in few bits."""
+    if code == "f32":
+        return x
+    return x.astype(np.float16) if code == "f16" else gs.to_bfloat16(x)
+
+
+def stored_digest(kept: str) -> str:
+    """Hash parameters and states in code after steps by gradients in code."""
+    code, options = STORED[kept]
+    sha = hashlib.sha256()
+    for cls in (gs.AdamW, gs.LAMB, gs.MADGRAD, gs.Lion, gs.ScheduleFreeSGD):
+        x = many(12, SHARED, np.float32)
+        params = [in_code(x[:n].copy(), code) for n in (SHARED, 1001, 1)]
+        opt = cls(params, lr=0.01, weight_decay=0.1, **options)
+        for t in range(5):
+            grads = [floats(t + 13, p.size, np.float32) for p in params]
+            opt.step([grads[0], *(in_code(g, code) for g in grads[1:])], clip_norm=9.0)
+        for p, state in zip(params, opt.state, strict=True):
+            sha.update(p.tobytes())
+            for a in state.values():
+                sha.update(np.asarray(a).tobytes())
+    return sha.hexdigest()
+
+
 FITS = {"lls": fit_digest, "lls-long": long_fit_digest}
 
 
@@ -133,7 +169,8 @@ def digests(sizes: list[int], steps: int = STEPS) -> dict[str, str]:
         for kind, made in FITS.items()
         for name, dtype in NUMPY.items()
     }
-    return {label(k): digest(k, sizes, steps) for k in kernels()} | fits
+    stored = {f"stored-{kept}": stored_digest(kept) for kept in STORED}
+    return {label(k): digest(k, sizes, steps) for k in kernels()} | fits | stored
 
 
 def run(isa: str, threads: int, *arguments: str) -> dict[str, Any]:

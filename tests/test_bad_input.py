@@ -54,7 +54,7 @@ PARAMS: dict[str, Row] = {
     "named": (lambda x: {"p": x[0], "q": np.zeros(2, int)}, TypeError, r"\['q'\]"),
 } | {
     d: (lambda x, d=d: x.astype(d), TypeError, f"params has dtype {d}", "float32, f")
-    for d in ("i8", "f2", "c8", "c16", "?", "O", "g")
+    for d in ("i8", "u2", "c8", "c16", "?", "O", "g")
     for d in (str(np.dtype(d)),)
 }
 for bad in (np.ma.zeros(3), [1.0], [[X]], 1.0, [f8(1)], None, [None], TorchLike()):
@@ -113,7 +113,7 @@ GRADS: dict[str, Row] = {
     "groups: key": (lambda s: [[s.ga], {"c": s.gb}], KeyError, r"grads\[1\].*'c'"),
     "groups: value": (lambda s: [[s.ga], {"b": s.gb[0]}], *SHAPE, r"\[1\]\['b'\]"),
 }
-for d in ("f8", "f2", "i8", "?", "c8", "g", "O", ">f4", [("x", "f4")]):
+for d in ("f8", "u2", "i8", "?", "c8", "g", "O", ">f4", [("x", "f4")]):
     words = rf"grads has dtype {re.escape(str(np.dtype(d)))}, .*float32.*astype"
     GRADS[f"array: {d}"] = (lambda s, d=d: s.ga.astype(d), TypeError, words)
 for kind, structures in {

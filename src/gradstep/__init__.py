@@ -9,6 +9,7 @@ from gradstep.memory import empty, zeros
 from gradstep.minimization import minimize
 from gradstep.optimizer import OPTIMIZERS, Optimizer
 from gradstep.optimizers import *  # noqa: F403  # every class, by its __all__
+from gradstep.storage import bfloat16, from_bfloat16, to_bfloat16
 from gradstep.threads import get_num_threads, set_num_threads
 
 __version__ = build_config()["version"]
@@ -21,7 +22,7 @@ def get_include() -> str:
     --------
     >>> import gradstep as gs, os
     >>> sorted(os.listdir(gs.get_include()))
-    ['gradstep.h', 'kernel.h', 'lls.h', 'lls_run.h', 'plan.h']
+    ['codec.h', 'gradstep.h', 'kernel.h', 'lls.h', 'lls_run.h', 'plan.h']
     """
     return str(Path(__file__).parent / "include")
 
@@ -29,8 +30,10 @@ def get_include() -> str:
 __all__ = [
     "OPTIMIZERS",
     "Optimizer",
+    "bfloat16",
     "build_config",
     "empty",
+    "from_bfloat16",
     "functional",
     "get_include",
     "get_num_threads",
@@ -40,6 +43,7 @@ __all__ = [
     "minimize",
     "schedules",
     "set_num_threads",
+    "to_bfloat16",
     "zeros",
 ]
 __all__ += optimizers.__all__

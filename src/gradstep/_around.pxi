@@ -53,12 +53,3 @@ cpdef bint unchanged(cnp.ndarray p, cnp.ndarray view) noexcept:
         and memcmp(cnp.PyArray_DIMS(p), cnp.PyArray_DIMS(view), extent) == 0
         and memcmp(cnp.PyArray_STRIDES(p), cnp.PyArray_STRIDES(view), extent) == 0
     )
-
-
-cdef inline bint fits(cnp.ndarray p, cnp.ndarray g) noexcept:
-    """`alike`, and of the same native element type."""
-    return (
-        cnp.PyArray_TYPE(g) == cnp.PyArray_TYPE(p)
-        and cnp.PyArray_ISNOTSWAPPED(g)
-        and alike(p, g)
-    )

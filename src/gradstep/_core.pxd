@@ -1,7 +1,8 @@
 # What another Cython module may cimport: engines whose steps run without the GIL.
+cimport numpy as cnp
 from libc.stdint cimport int64_t, uint32_t, uintptr_t
 
-from gradstep.capi cimport gs_kernel, gs_plan, gs_report, gs_scaling
+from gradstep.capi cimport gs_codec, gs_kernel, gs_plan, gs_report, gs_scaling
 
 
 cdef extern from "lls_run.h" nogil:
@@ -74,6 +75,7 @@ cdef extern from "kernel.h" nogil:
         const gs_kernel **kernel
         const gs_lls_ops *lls_f32
         const gs_lls_ops *lls_f64
+        const gs_codec *codec
 
 
 # What csrc/lls_run.h does, for a plan between Engine.enter() and leave().
@@ -129,6 +131,7 @@ cdef class Engine:
     cdef list seen
     cdef list direct
     cdef object on_change
+    cdef int *grad_type
     cdef uintptr_t *low
     cdef uintptr_t *high
     cdef size_t ranges
@@ -136,6 +139,8 @@ cdef class Engine:
     cdef size_t sums_of(self, size_t i)
     cdef int refresh(self) except -1
     cdef bint pass_through(self, size_t j, Py_ssize_t k, dict group) except -1
+    cdef int bind_coded(self, size_t i, states, coding) except -1
+    cdef int read_gradients_as(self, size_t i, cnp.ndarray a) except -1
     cdef object take(self, grads)
     cdef object take_one(self, size_t i, g)
     cdef int check_overlap(self, size_t i, uintptr_t at, size_t bytes) except -1

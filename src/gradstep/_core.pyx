@@ -7,7 +7,7 @@ from cpython.dict cimport PyDict_GetItem
 from cpython.object cimport PyObject
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcmp
+from libc.string cimport memcmp, memset, strcmp
 
 import os
 
@@ -20,9 +20,12 @@ from gradstep.capi cimport (
     GS_MAX_HYPER,
     GS_MAX_SUMS,
     gradstep_api,
+    gs_codec,
+    gs_coded,
     gs_report,
     gs_scaling,
     gs_segment,
+    gs_storage,
     gs_tensor,
     gs_text,
 )
@@ -33,6 +36,7 @@ cnp.import_array()
 cdef extern from "plan.h" nogil:
     bint gs_plan_init(gs_plan *plan, size_t tensors, size_t groups) noexcept
     bint gs_plan_reserve(gs_plan *plan) noexcept
+    bint gs_plan_reserve_storage(gs_plan *plan) noexcept
     void gs_plan_free(gs_plan *plan) noexcept
     gs_report gs_plan_step(gs_plan *plan, const gs_scaling *scaling) noexcept
     gs_report gs_plan_measure(gs_plan *plan, const gs_scaling *scaling) noexcept
@@ -67,6 +71,10 @@ cdef extern from "memory.h" nogil:
 cdef extern from "run.h" nogil:
     bint gs_set_threads(int threads)
     int gs_threads()
+
+cdef extern from "codec.h" nogil:
+    enum:
+        GS_SCALED
 
 cdef extern from "line.h" nogil:
     enum:
@@ -212,6 +220,64 @@ def find(str rule, str dtype):
     return by_name[rule, dtype]
 
 
+# ---- codes ---------------------------------------------------------------------------
+
+SCALED = GS_SCALED
+
+
+cdef const gs_codec *find_codec(str code) except NULL:
+    cdef bytes name = code.encode()
+    cdef const gs_codec *found = chosen.codec
+    while found.name != NULL:
+        if strcmp(found.name, name) == 0:
+            return found
+        found += 1
+    raise KeyError(code)
+
+
+cdef gs_coded coded_array(str code, cnp.ndarray a, cnp.ndarray beside) except *:
+    """An array and what stands beside it, checked, as C takes it."""
+    cdef gs_coded found = gs_coded(find_codec(code), cnp.PyArray_DATA(a), NULL, 0)
+    cdef size_t n = cnp.PyArray_SIZE(a)
+    cdef size_t share = found.codec.share
+    if <size_t>cnp.PyArray_ITEMSIZE(a) != found.codec.size:
+        raise ValueError(f"an array of {a.dtype} is not in the code {code}")
+    if found.codec.beside_size:
+        if (
+            beside is None
+            or <size_t>cnp.PyArray_NBYTES(beside)
+            != (n + share - 1) // share * found.codec.beside_size
+            or not cnp.PyArray_ISBEHAVED(beside)
+        ):
+            raise ValueError(f"what stands beside an array in {code} does not fit it")
+        found.beside = cnp.PyArray_DATA(beside)
+    return found
+
+
+def encode(str code, cnp.ndarray x, cnp.ndarray a, cnp.ndarray beside):
+    """Write float32 numbers to an array in code, in the order of memory."""
+    cdef gs_coded found = coded_array(code, a, beside)
+    if not (
+        cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT32
+        and cnp.PyArray_ISCARRAY_RO(x)
+        and cnp.PyArray_SIZE(x) == cnp.PyArray_SIZE(a)
+        and cnp.PyArray_ISONESEGMENT(a)
+        and cnp.PyArray_ISBEHAVED(a)
+    ):
+        raise ValueError("numbers to encode do not fit the array")
+    found.codec.encode(&found, 0, cnp.PyArray_SIZE(x), <float *>cnp.PyArray_DATA(x))
+
+
+def decode(str code, cnp.ndarray a, cnp.ndarray beside):
+    """The float32 numbers of an array in code, flat, in the order of memory."""
+    cdef gs_coded found = coded_array(code, a, beside)
+    if not (cnp.PyArray_ISONESEGMENT(a) and cnp.PyArray_ISALIGNED(a)):
+        raise ValueError("an array to decode has gaps")
+    cdef cnp.ndarray x = np.empty(a.size, np.float32)
+    found.codec.decode(&found, 0, cnp.PyArray_SIZE(x), <float *>cnp.PyArray_DATA(x))
+    return x
+
+
 # ---- memory --------------------------------------------------------------------------
 
 cdef class _Block:
@@ -256,33 +322,37 @@ cdef size_t past_line(cnp.ndarray a):
     return <uintptr_t>cnp.PyArray_DATA(a) % GS_LINE // size * size
 
 
-cdef size_t room(cnp.ndarray a):
-    """Whole cache lines for an array like a, if small ones lie side by side."""
-    cdef size_t bytes = past_line(a) + cnp.PyArray_NBYTES(a)
-    return (bytes + GS_LINE - 1) // GS_LINE * GS_LINE
+cdef size_t room(size_t past, size_t bytes):
+    """Whole cache lines for an array, if small ones lie side by side."""
+    return (past + bytes + GS_LINE - 1) // GS_LINE * GS_LINE
 
 
-def allocate_like(tuple arrays):
-    """Zeros like each array, as far past a cache line as it is, in its order.
+def allocate_like(list wanted):
+    """Zeros for each (array, dtype, shape): where the array is of that type and shape, as
+    far past a cache line as it is; in its order.
 
     Small ones lie side by side if together they fill a huge page."""
     cdef cnp.ndarray a
-    cdef size_t at = 0, together = 0
-    for a in arrays:
-        together += room(a) if cnp.PyArray_NBYTES(a) < GS_HUGE_PAGE else 0
+    cdef cnp.dtype d
+    cdef size_t at = 0, together = 0, past, bytes, extent
+    cdef list places = [], out = []
+    for a, d, shape in wanted:
+        bytes = d.itemsize
+        for extent in shape:
+            bytes *= extent
+        past = past_line(a) if d.itemsize == a.dtype.itemsize else 0
+        places.append((past, bytes))
+        together += room(past, bytes) if bytes < GS_HUGE_PAGE else 0
     cdef _Block shared = None
     if together >= GS_HUGE_PAGE:
         shared = new_block(together, 0, True)
-    cdef list out = []
-    for a in arrays:
+    for (a, d, shape), (past, bytes) in zip(wanted, places):
         order = "C" if cnp.PyArray_IS_C_CONTIGUOUS(a) else "F"
-        shape = (<object>a).shape
-        if shared is None or cnp.PyArray_NBYTES(a) >= GS_HUGE_PAGE:
-            block = new_block(cnp.PyArray_NBYTES(a), past_line(a), True)
-            out.append(array_in(block, 0, shape, a.dtype, order))
+        if shared is None or bytes >= GS_HUGE_PAGE:
+            out.append(array_in(new_block(bytes, past, True), 0, shape, d, order))
         else:
-            out.append(array_in(shared, at + past_line(a), shape, a.dtype, order))
-            at += room(a)
+            out.append(array_in(shared, at + past, shape, d, order))
+            at += room(past, bytes)
     return out
 
 

@@ -24,7 +24,8 @@ cdef class Engine:
         self.found.clip_factor = 1
         self.states = [()] * len(arrays)
         self.direct = [{}] * groups
-        if not gs_plan_init(&self.plan, len(arrays), groups):
+        self.grad_type = <int *>malloc((len(arrays) + 1) * sizeof(int))
+        if self.grad_type == NULL or not gs_plan_init(&self.plan, len(arrays), groups):
             raise MemoryError("no memory for the plan of an optimizer")
         cdef gs_tensor *x
         cdef cnp.ndarray p
@@ -37,7 +38,6 @@ cdef class Engine:
             if not 0 <= group_of[i] < groups:
                 raise IndexError(group_of[i])
             x.group = group_of[i]
-            x.segment.p = cnp.PyArray_DATA(p)
             x.segment.n = cnp.PyArray_SIZE(p)
         if not gs_plan_reserve(&self.plan):
             raise MemoryError("no memory for the sums of an optimizer")
@@ -45,6 +45,7 @@ cdef class Engine:
 
     def __dealloc__(self):
         gs_plan_free(&self.plan)
+        free(self.grad_type)
         free(self.low)
         free(self.high)
 
@@ -91,29 +92,83 @@ cdef class Engine:
 
     # -- set up by the optimizer
 
-    def bind(self, size_t i, Kernel kernel, tuple states):
-        """Array i is stepped by `kernel` from now on, with these state arrays."""
+    def bind(self, size_t i, Kernel kernel, tuple states, coding=None):
+        """Array i is stepped by `kernel` from now on, with these state arrays.
+
+        coding : None, or the code of array i, the array beside it, its master in float32,
+        the code of all states, the arrays beside them, and the seed of random numbers;
+        None for each that there is not.
+        """
         if i >= self.plan.tensors:
             raise IndexError(i)
         cdef gs_segment *s = &self.plan.tensor[i].segment
         cdef cnp.ndarray p = self.arrays[i], a
-        if not (
-            len(states) == len(kernel.state)
-            and <size_t>cnp.PyArray_ITEMSIZE(p) == kernel.ptr.param_size
-        ):
+        if len(states) != len(kernel.state):
             raise ValueError(f"{kernel!r} does not fit array {i} and its states")
         for a in states:
-            if not (
-                alike(p, a)
-                and <size_t>cnp.PyArray_ITEMSIZE(a) == kernel.ptr.state_size
-                and cnp.PyArray_ISBEHAVED(a)
-            ):
+            if not (alike(p, a) and cnp.PyArray_ISBEHAVED(a)):
                 raise ValueError(f"a state does not fit array {i}")
+        cdef size_t size = kernel.ptr.param_size
+        if coding is None or coding[0] is None:
+            if <size_t>cnp.PyArray_ITEMSIZE(p) != size:
+                raise ValueError(f"{kernel!r} does not fit array {i}")
+        if coding is None or coding[3] is None:
+            for a in states:
+                if <size_t>cnp.PyArray_ITEMSIZE(a) != kernel.ptr.state_size:
+                    raise ValueError(f"a state does not fit array {i}")
+        s.kernel, s.p, s.storage, s.g = kernel.ptr, cnp.PyArray_DATA(p), NULL, NULL
         for k, a in enumerate(states):
             s.state[<size_t>k] = cnp.PyArray_DATA(a)
         self.states[i] = states
-        s.kernel = kernel.ptr
+        if self.plan.storage != NULL:
+            memset(self.plan.storage + i, 0, sizeof(gs_storage))
+        if coding is not None:
+            self.bind_coded(i, states, coding)
+        self.read_gradients_as(i, p)
         self.plan.tensor[i].norm = (<Kernel>find("norm", kernel.dtype)).ptr
+
+    cdef int bind_coded(self, size_t i, states, coding) except -1:
+        code, beside, master, state_code, scales, seed = coding
+        if not gs_plan_reserve_storage(&self.plan):
+            raise MemoryError("no memory for the storage of an optimizer")
+        cdef gs_storage *found = self.plan.storage + i
+        cdef cnp.ndarray p = self.arrays[i], a
+        if code is not None:
+            found.p = coded_array(code, p, beside)
+        if state_code is not None:
+            for k, a in enumerate(states):
+                found.state[<size_t>k] = coded_array(state_code, a, scales[k])
+        if master is not None:
+            a = master
+            if not (alike(p, a) and cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT32):
+                raise ValueError(f"a master does not fit array {i}")
+            self.plan.tensor[i].segment.p = cnp.PyArray_DATA(a)
+            found.master = True
+        found.seed = seed
+        more = [a for a in (beside, master, *scales) if a is not None]
+        self.states[i] = (*states, *more)
+        return 0
+
+    cdef int read_gradients_as(self, size_t i, cnp.ndarray a) except -1:
+        """Gradients of array i are of the type of `a` from now on."""
+        cdef gs_segment *s = &self.plan.tensor[i].segment
+        cdef gs_storage *found
+        code = checks.code_of(a.dtype)
+        if code is not None and not gs_plan_reserve_storage(&self.plan):
+            raise MemoryError("no memory for the storage of an optimizer")
+        s.g = NULL  # none of this type has been checked yet
+        # Types with fields have one number, whatever their fields.
+        self.grad_type[i] = -1 if a.dtype.fields is not None else cnp.PyArray_TYPE(a)
+        if self.plan.storage == NULL:
+            return 0
+        found = self.plan.storage + i
+        found.g.codec = NULL
+        if code is not None:
+            found.g.codec = find_codec(code)
+        s.storage = found
+        if found.g.codec == NULL and found.p.codec == NULL and found.state[0].codec == NULL:
+            s.storage = NULL
+        return 0
 
     def bound(self):
         """All arrays have their states: gradients may come."""
@@ -383,14 +438,22 @@ cdef class Engine:
                 "moved, made read-only or of another type since the optimizer was built; "
                 "build a new one"
             )
-        if not (cnp.PyArray_CheckExact(g) and fits(p, <cnp.ndarray>g)):
+        if not (
+            cnp.PyArray_CheckExact(g)
+            and cnp.PyArray_TYPE(<cnp.ndarray>g) == self.grad_type[i]
+            and cnp.PyArray_ISNOTSWAPPED(<cnp.ndarray>g)
+            and alike(p, <cnp.ndarray>g)
+        ):
             g = checks.gradient(self.owner, self.suffixes[i], self.arrays[i], g)
+            self.read_gradients_as(i, g)
         a = g
         cdef const void *at = cnp.PyArray_DATA(a)
         # What stands where the last gradient stood was found to overlap nothing.
         if at != x.segment.g or at == NULL:
             self.check_overlap(i, <uintptr_t>at, <size_t>cnp.PyArray_NBYTES(a))
             x.segment.g = at
+        if x.segment.storage != NULL:
+            self.plan.storage[i].g.data = <void *>at
         x.moving = True
         return g
 

@@ -1,39 +1,53 @@
 """How an optimizer's groups, states and engine are put together."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gradstep import _core, checks
+from gradstep import _core, checks, storage
 from gradstep.declared import Declared, hyper_names, positional
-from gradstep.hyper import flag
+from gradstep.hyper import choice, flag, number
 from gradstep.state import own_keys
+from gradstep.storage import Layout
 from gradstep.structure import Bundle, Params, as_groups, bundle, check_group
 
-# The words by which C calls the types of parameters.
+# The words by which C calls the types of arithmetic.
 DTYPE_WORDS = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
 
 
 def find_kernel(name: str, rule: str, array: Any) -> _core.Kernel:
     """Return a rule's kernel for an array, which messages call `name`."""
-    if array.dtype not in DTYPE_WORDS:
-        known = ", ".join(map(str, DTYPE_WORDS))
+    kind = checks.arithmetic(array.dtype)
+    if kind is None:
         numbers = array.dtype.kind in "biuf"
         remedy = "a.astype('float64')" if numbers else "real numbers"
         raise TypeError(
-            f"{name} has dtype {array.dtype}, expected one of {known}; pass {remedy}"
+            f"{name} has dtype {array.dtype}, expected one of float32, float64, "
+            f"bfloat16, float16; pass {remedy}"
         )
-    return _core.find(rule, DTYPE_WORDS[array.dtype])
+    return _core.find(rule, DTYPE_WORDS[kind])
 
 
-def new_states(params: Sequence[Any], values: Sequence[float]) -> list[Any]:
-    """Return states, each like a parameter; they begin with these values."""
-    states = _core.allocate_like(tuple(params))
-    for state, value in zip(states, values, strict=True):
-        if value:
-            state.fill(value)
-    return states
+class Kept(NamedTuple):
+    """What steps a parameter, and all arrays that are kept beside it."""
+
+    kernel: _core.Kernel
+    layout: Layout
+    arrays: dict[str, Any]
+
+    def states(self) -> tuple[Any, ...]:
+        """Return the kernel's states, in its order."""
+        return tuple([self.arrays[name] for name in self.kernel.state])
+
+
+def new_arrays(wanted: Sequence[tuple[Any, Layout, str]]) -> list[Any]:
+    """Return arrays of zeros beside parameters, each as its layout has a name."""
+    like = []
+    for p, found, name in wanted:
+        field = found.fields[name]
+        like.append((p, field.dtype, field.shape(p)))
+    return _core.allocate_like(like)
 
 
 class _Parts:
@@ -44,13 +58,14 @@ class _Parts:
     _bare: bool  # no groups were passed
     _groups: list[dict[str, Any]]
     _bundles: list[Bundle]
-    # For each array, its name in messages and its states; for each group, its rule, and
-    # what must not change.
+    # For each array, its name in messages and what is kept beside it; for each group,
+    # its rule, what must not change after a step, and what never must.
     _arrays: tuple[Any, ...]
     _suffixes: list[str]
     _states: list[dict[str, Any]]
     _bound: list[str | None]
     _fixed: list[dict[str, Any]]
+    _storage: list[dict[str, Any]]
     _engine: _core.Engine
 
 
@@ -60,6 +75,10 @@ class Assembled(_Parts, Declared):
     if TYPE_CHECKING:
         params: Params = positional(kw_only=False)
     maximize: bool = flag(default=False)
+    master: str | None = choice("float32", "split", default=None)
+    rounding: str = choice("stochastic", default="nearest")
+    state_dtype: str | None = choice("bfloat16", "uint8", default=None)
+    seed: int = number(default=0)
 
     def __init__(self, params: Params, **options: Any) -> None:
         owner = type(self).__name__
@@ -172,6 +191,7 @@ class Assembled(_Parts, Declared):
             _states=states,
             _bound=[None] * len(self._bundles),
             _fixed=[{}] * len(self._bundles),
+            _storage=[{}] * len(self._bundles),
             _engine=engine,
         )
         for j, group in enumerate(self._groups):
@@ -182,10 +202,6 @@ class Assembled(_Parts, Declared):
         fields = ("params", *self.options)
         self._engine.watch(self._groups, fields, self._group_changed)
         self._engine.bound()
-
-    def _kernel(self, rule: str, i: int) -> _core.Kernel:
-        name = f"{self._owner}: params{self._suffixes[i]}"
-        return find_kernel(name, rule, self._arrays[i])
 
     def _group_changed(self, j: int) -> None:
         """Take over the options of group j, which someone has changed."""
@@ -199,37 +215,56 @@ class Assembled(_Parts, Declared):
             if name not in group:
                 raise KeyError(f"{self._owner}: param_groups[{j}] has lost {name!r}")
         options = self.checked(own_keys(group))
+        self._check_storage(j, options, "cannot change")
         self._check_fixed(j, options)
         self._commit(j, options, self._prepared(j, options))
         self._begin_again(j, options)
 
-    def _prepared(self, j: int, options: Mapping[str, Any]) -> dict[int, Any]:
-        """Return kernel and states of each array of group j, if its rule changes.
+    def _layout(self, i: int, options: Mapping[str, Any]) -> tuple[Any, Layout]:
+        """Return the kernel of array i by these options, and what is kept beside it."""
+        name = f"{self._owner}: params{self._suffixes[i]}"
+        kernel = find_kernel(name, self.rule(options), self._arrays[i])
+        return kernel, storage.layout(name, kernel, self._arrays[i].dtype, options)
+
+    def _prepared(self, j: int, options: Mapping[str, Any]) -> dict[int, Kept]:
+        """Return what each array of group j is stepped by, if its rule changes.
 
         States that an array has under the same name go on; others start anew.
         """
         rule, first = self.rule(options), self.initial(options)
         if rule == self._bound[j]:
             return {}
-        kernels = {i: self._kernel(rule, i) for i in self._indices(j)}
+        found = {i: self._layout(i, options) for i in self._indices(j)}
         missing = [
             (i, name)
-            for i, kernel in kernels.items()
-            for name in kernel.state
+            for i, (_, layout) in found.items()
+            for name in layout.fields
             if name not in self._states[i]
         ]
-        made = new_states(
-            [self._arrays[i] for i, _ in missing],
-            [first.get(name, 0.0) for _, name in missing],
-        )
+        made = new_arrays([(self._arrays[i], found[i][1], name) for i, name in missing])
         new = dict(zip(missing, made, strict=True))
-        return {
-            i: (
+        kept = {
+            i: Kept(
                 kernel,
-                {n: new.get((i, n), self._states[i].get(n)) for n in kernel.state},
+                layout,
+                {n: new.get((i, n), self._states[i].get(n)) for n in layout.fields},
             )
-            for i, kernel in kernels.items()
+            for i, (kernel, layout) in found.items()
         }
+        for i, name in missing:
+            if name in kept[i].kernel.state:
+                storage.fill(kept[i].layout, kept[i].arrays, name, first.get(name, 0.0))
+        return kept
+
+    def _check_storage(self, j: int, options: Mapping[str, Any], why: str) -> None:
+        """Refuse other bits in memory than the optimizer was built with."""
+        for name in storage.OPTIONS:
+            then = self._storage[j][name]
+            if options[name] != then:
+                raise ValueError(
+                    f"{self._owner}: {name} {why}, from {then!r} to {options[name]!r}; "
+                    "build a new optimizer with it"
+                )
 
     def _check_fixed(self, j: int, options: Mapping[str, Any]) -> None:
         """Refuse changes that would leave states without their meaning."""
@@ -248,21 +283,25 @@ class Assembled(_Parts, Declared):
         for name, value in self.initial(options).items():
             for i in self._indices(j):
                 if self._engine.get_t(i) == 0 and name in self._states[i]:
-                    self._states[i][name].fill(value)
+                    layout = self._layout(i, options)[1]
+                    storage.fill(layout, self._states[i], name, value)
 
     def _commit(
-        self, j: int, options: dict[str, Any], prepared: dict[int, Any]
+        self, j: int, options: dict[str, Any], prepared: dict[int, Kept]
     ) -> None:
         """Step group j by these options, kernels and states from now on."""
-        for i, (kernel, states) in prepared.items():
+        for i, kept in prepared.items():
             # Momentum that is switched on late begins as it would have at first.
-            if states and not set(self._states[i]) & set(states):
-                self._engine.set_t(i, 0)
-            self._states[i] = states
-            self._engine.bind(i, kernel, tuple(states.values()))
+            states, t = kept.kernel.state, self._engine.get_t(i)
+            again = bool(states) and not set(self._states[i]) & set(states)
+            self._states[i] = kept.arrays
+            coding = kept.layout.coding(kept.kernel, kept.arrays, options["seed"])
+            self._engine.bind(i, kept.kernel, kept.states(), coding)
+            self._engine.set_t(i, 0 if again else t)
         if prepared and self._bound[j] is not None:
             self._engine.bound()
         self._bound[j] = self.rule(options)
+        self._storage[j] = {name: options[name] for name in storage.OPTIONS}
         self._fixed[j] = self.fixed(options)
         self._groups[j].update(options)
         self._engine.set_group(j, *self.group_numbers(options))
@@ -285,6 +324,13 @@ class Assembled(_Parts, Declared):
 
     # -- what is computed beside steps
 
+    def _exact(self) -> tuple[Any, ...]:
+        """Return the parameters as they are stepped: a master where there is one."""
+        return tuple(
+            storage.exact(p, states)
+            for p, states in zip(self._arrays, self._states, strict=True)
+        )
+
     def _engine_over(
         self,
         arrays: tuple[Any, ...],
@@ -300,9 +346,14 @@ class Assembled(_Parts, Declared):
         engine = _core.Engine(
             self._owner, arrays, ("",) * len(arrays), group_of, len(self._groups)
         )
-        for i, states in enumerate(self._states):
-            kernel = self._kernel(rule, i)
-            engine.bind(i, kernel, tuple(states[name] for name in reads))
+        for j, group in enumerate(self._groups):
+            for i in self._indices(j):
+                name = f"{self._owner}: params{self._suffixes[i]}"
+                kernel = find_kernel(name, rule, arrays[i])
+                layout = self._layout(i, group)[1]
+                states = tuple(self._states[i][name] for name in reads)
+                coding = layout.beside_results(kernel, self._states[i], arrays[i].dtype)
+                engine.bind(i, kernel, states, coding)
         for j, hyper in enumerate(hypers):
             names = hyper_names(rule)
             engine.set_group(j, tuple(hyper[name] for name in names), 1.0)

@@ -1,5 +1,5 @@
 # Steps from Cython code, without Python and without the GIL: see include/gradstep.h.
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 
 
 cdef extern from "gradstep.h" nogil:
@@ -24,12 +24,38 @@ cdef extern from "gradstep.h" nogil:
         size_t sums
         void *step
 
+    ctypedef struct gs_codec:
+        const char *name
+        size_t size
+        size_t beside_size
+        size_t share
+        void (*decode)(
+            const gs_coded *a, size_t start, size_t n, float *x
+        ) noexcept nogil
+        void (*encode)(
+            const gs_coded *a, size_t start, size_t n, const float *x
+        ) noexcept nogil
+
+    ctypedef struct gs_coded:
+        const gs_codec *codec
+        void *data
+        void *beside
+        uint64_t key
+
+    ctypedef struct gs_storage:
+        gs_coded p
+        gs_coded g
+        gs_coded *state
+        bint master
+        uint64_t seed
+
     ctypedef struct gs_segment:
         const gs_kernel *kernel
         void *p
         const void *g
         void **state
         size_t n
+        const gs_storage *storage
 
     ctypedef struct gs_tensor:
         gs_segment segment
@@ -52,6 +78,7 @@ cdef extern from "gradstep.h" nogil:
         size_t groups
         gs_tensor **stepping
         double *sum
+        gs_storage *storage
         bint (*share)(void *with_, size_t live) noexcept nogil
         void *with_ "with"
 

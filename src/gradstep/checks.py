@@ -9,6 +9,23 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
+# Two bytes with a name: NumPy has no type for it.
+BFLOAT16 = np.dtype([("bfloat16", np.uint16)])
+
+
+def code_of(dtype: Any) -> str | None:
+    """Return C's word for numbers of fewer bits than float32; None for all others."""
+    if dtype == BFLOAT16 or (dtype.name == "bfloat16" and dtype.itemsize == 2):
+        return "bf16"
+    return "f16" if dtype == np.float16 else None
+
+
+def arithmetic(dtype: Any) -> Any:
+    """Return the type in which numbers of a type are stepped, None if there is none."""
+    if code_of(dtype) is not None:
+        return np.dtype(np.float32)
+    return dtype if dtype in (np.float32, np.float64) else None
+
 
 def _is_plain(a: object) -> TypeGuard[Any]:
     """Whether memory is all that there is to an array: a mask, say, is more."""
@@ -89,15 +106,16 @@ def gradient(owner: str, suffix: str, p: Any, g: Any) -> Any:
         g = np.asarray(g)  # NumPy makes scalars of 0-d results
     if not _is_plain(g):
         raise TypeError(f"{name} must be a numpy.ndarray or None, got {_kind(g)}")
-    if g.dtype != p.dtype:
+    kind = arithmetic(p.dtype)
+    if not g.dtype.isnative or arithmetic(g.dtype) != kind or kind is None:
         raise TypeError(
             f"{name} has dtype {g.dtype}, its parameter {p.dtype}; pass "
-            f"g.astype({p.dtype.name!r})"
+            f"g.astype({(kind or p.dtype).name!r})"
         )
     if g.shape != p.shape:
         raise ValueError(f"{name} has shape {g.shape}, its parameter {p.shape}")
     order: Any = "C" if p.flags.c_contiguous else "F"
-    return np.array(g, dtype=p.dtype, order=order, subok=False, copy=None)
+    return np.array(g, dtype=g.dtype, order=order, subok=False, copy=None)
 
 
 def output(name: str, a: object, like: Any) -> None:

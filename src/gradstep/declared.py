@@ -7,7 +7,18 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, TypeAlias, dataclass_transform
 
 from gradstep import _core
-from gradstep.hyper import Option, Real, choice, flag, forms, pair, real, setting, whole
+from gradstep.hyper import (
+    Option,
+    Real,
+    choice,
+    flag,
+    forms,
+    number,
+    pair,
+    real,
+    setting,
+    whole,
+)
 
 # Places among the hyperparameters in C, and the open interval for each.
 Direct: TypeAlias = tuple[tuple[int, ...], float, float]
@@ -23,7 +34,17 @@ def positional(*, kw_only: bool = False) -> Any:
 
 @dataclass_transform(
     kw_only_default=True,
-    field_specifiers=(real, pair, setting, whole, flag, choice, forms, positional),
+    field_specifiers=(
+        real,
+        pair,
+        setting,
+        whole,
+        number,
+        flag,
+        choice,
+        forms,
+        positional,
+    ),
 )
 class Declared:
     """Options that a subclass declares as attributes, and the C rules it runs.

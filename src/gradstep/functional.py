@@ -3,8 +3,8 @@
 from collections.abc import MutableMapping
 from typing import Any
 
-from gradstep import _core, checks
-from gradstep.assembly import find_kernel, new_states
+from gradstep import _core, checks, storage
+from gradstep.assembly import find_kernel
 from gradstep.optimizer import OPTIMIZERS, Optimizer
 from gradstep.state import check_type, read_count, read_scalar
 from gradstep.structure import Array
@@ -45,13 +45,14 @@ def init(
     """
     kind, found, kernel = _resolved("init", method, params, options)
     first = kind.initial(found)
-    names = kernel.state
-    values = [first.get(name, 0.0) for name in names]
-    arrays = new_states([params] * len(names), values)
-    return {
-        **dict.fromkeys(kernel.scalar, 0.0),
-        **dict(zip(names, arrays, strict=True)),
-    }
+    arrays = _core.allocate_like(
+        [(params, params.dtype, params.shape)] * len(kernel.state)
+    )
+    states = dict(zip(kernel.state, arrays, strict=True))
+    for name, value in first.items():
+        if name in states:
+            states[name].fill(value)
+    return {**dict.fromkeys(kernel.scalar, 0.0), **states}
 
 
 def step(
@@ -138,6 +139,11 @@ def _resolved(
             f"use gradstep.{kind.__name__}"
         )
     checks.parameter(f"functional.{where}", "", params)
+    if not storage.plain(found) or checks.code_of(params.dtype) is not None:
+        raise ValueError(
+            f"functional.{where}: parameters and states of fewer bits than float32 "
+            f"are for gradstep.{kind.__name__}; pass float32 and no options of storage"
+        )
     return (
         kind,
         found,

@@ -131,6 +131,14 @@ class Whole(Option):
 
 
 @dataclass(frozen=True)
+class Number(Whole):
+    """A whole number that no C rule reads."""
+
+    def put(self, numbers: dict[str, float], name: str, value: Any) -> None:
+        pass
+
+
+@dataclass(frozen=True)
 class Choice(Option):
     """One of a few values; `into` names a number of the C rule that it is."""
 
@@ -220,6 +228,11 @@ def setting(*, default: float, low: float = 0.0, high: float = math.inf) -> Any:
 def whole(*, default: int) -> Any:
     """Declare a whole number, at least 0."""
     return Whole(default)
+
+
+def number(*, default: int) -> Any:
+    """Declare a whole number, at least 0, that Python uses, and no C rule."""
+    return Number(default)
 
 
 def flag(*, default: bool, into: str | None = None) -> Any:

@@ -160,12 +160,14 @@ class Optimizer(Assembled):
                     if name not in group:
                         raise KeyError(f"{where}: param_groups[{j}] lacks {name!r}")
             options = [self.checked(own_keys(group)) for group in saved]
+            for j, found in enumerate(options):
+                self._check_storage(j, found, "of what is loaded differs")
             prepared = [self._prepared(j, found) for j, found in enumerate(options)]
             loaded = [
                 read_state(
                     f"{where}: state[{keys[i]!r}]",
                     state_dict["state"].get(keys[i]),
-                    self._kernel(self.rule(found), i),
+                    *self._layout(i, found),
                     self._arrays[i],
                 )
                 for j, found in enumerate(options)

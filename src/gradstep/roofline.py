@@ -81,7 +81,11 @@ def steps(
     engine = _core.Engine(rule, tuple(params), ("",) * n, (0,) * n, 1, single=alone)
     for i, p in enumerate(params):
         kernel = _core.find(rule, DTYPE_WORDS[p.dtype])
-        engine.bind(i, kernel, tuple(_core.allocate_like((p,) * len(kernel.state))))
+        engine.bind(
+            i,
+            kernel,
+            tuple(_core.allocate_like([(p, p.dtype, p.shape)] * len(kernel.state))),
+        )
     engine.set_group(0, tuple(hyper[name] for name in hyper_names(rule)), 1.0)
     engine.bound()
     return functools.partial(engine.step, grads[0] if alone else list(grads))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gradstep import _core
+from gradstep.storage import Layout
 
 # Keys of a group that are not options.
 STRUCTURE = ("params", "param_names")
@@ -81,21 +82,23 @@ def _match_group(where: str, theirs: Any, ours: dict[str, Any]) -> list[Any]:
 
 
 def read_state(
-    where: str, saved: Any, kernel: _core.Kernel, array: Any
+    where: str, saved: Any, kernel: _core.Kernel, layout: Layout, array: Any
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the step count and scalars of one parameter, and its state arrays."""
     if not isinstance(saved, Mapping) or "step" not in saved:
         raise KeyError(f"{where} lacks 'step'")
     t = read_count(f"{where}['step']", saved["step"])
-    found, expected = set(saved) - {"step"}, {*kernel.scalar, *kernel.state}
+    found, expected = set(saved) - {"step"}, {*kernel.scalar, *layout.fields}
     if found != expected:
         raise KeyError(f"{where} holds {sorted(found)}, expected {sorted(expected)}")
     taken: dict[str, Any] = {"step": t}
     for name in kernel.scalar:
         taken[name] = read_scalar(f"{where}[{name!r}]", saved[name])
     arrays = {}
-    for name in kernel.state:
-        arrays[name] = _read_array(f"{where}[{name!r}]", saved[name], array)
+    for name, field in layout.fields.items():
+        arrays[name] = _read_array(
+            f"{where}[{name!r}]", saved[name], field.dtype, field.shape(array)
+        )
     return taken, arrays
 
 
@@ -117,13 +120,13 @@ def read_scalar(where: str, value: Any) -> float:
     return float(value)
 
 
-def _read_array(where: str, value: Any, array: Any) -> Any:
+def _read_array(where: str, value: Any, dtype: Any, shape: tuple[int, ...]) -> Any:
     if not isinstance(value, np.ndarray) or isinstance(value, np.ma.MaskedArray):
         kind = type(value).__name__
         raise TypeError(f"{where} must be a numpy.ndarray, got {kind}")
-    if value.dtype != array.dtype:
-        raise TypeError(f"{where} has dtype {value.dtype}, expected {array.dtype}")
-    if value.shape != array.shape:
-        raise ValueError(f"{where} has shape {value.shape}, expected {array.shape}")
+    if value.dtype != dtype:
+        raise TypeError(f"{where} has dtype {value.dtype}, expected {dtype}")
+    if value.shape != shape:
+        raise ValueError(f"{where} has shape {value.shape}, expected {shape}")
     # A view could be of a state that is about to be overwritten.
     return value if value.base is None else value.copy("K")

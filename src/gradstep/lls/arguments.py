@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gradstep import storage
 from gradstep.optimizer import Optimizer
 from gradstep.structure import Array
 
@@ -173,6 +174,11 @@ def only_steps(who: str, optimizer: Optimizer) -> None:
         raise ValueError(
             f"{who}: {type(optimizer).__name__} does more in a step than fit can; pass "
             "a rule itself, and Adan without restart_radius"
+        )
+    if not all(map(storage.plain, optimizer.param_groups)):
+        raise ValueError(
+            f"{who}: states are stepped in the type of the coefficients; leave out "
+            "state_dtype"
         )
     if optimizer.gradient_elsewhere():
         raise ValueError(

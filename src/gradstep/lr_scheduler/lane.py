@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gradstep import storage
 from gradstep.schedules import Schedule
 from gradstep.schedules.combine import check_schedule
 from gradstep.state import own_keys
@@ -63,7 +64,11 @@ def place(owner: str, optimizer: Any, j: int, name: str) -> tuple[str, int | Non
         )
     if name in parts:
         return "betas", parts[name]
-    found = [k for k in own_keys(group) if _is_number(group[k])]
+    found = [
+        k
+        for k, value in own_keys(group).items()
+        if _is_number(value) and k not in storage.OPTIONS
+    ]
     if name in found:
         return name, None
     known = ", ".join([*found, *parts])

@@ -24,7 +24,8 @@ class Adagrad(Optimizer):
     Parameters
     ----------
     params : array, list or dict of arrays, or list of groups
-        float32 or float64, C- or Fortran-contiguous; updated in place by `step`.
+        float32, float64, bfloat16 or float16, C- or Fortran-contiguous; updated in
+        place by `step`.
     lr : float, default 1e-2
         Learning rate :math:`\eta`, in [0, inf).
     lr_decay : float, default 0
@@ -39,6 +40,8 @@ class Adagrad(Optimizer):
         Whether `eps` is added to the root, as in torch, or under it.
     maximize : bool, default False
         Ascend: negate the gradient first.
+    master, rounding, state_dtype, seed
+        How parameters and states lie in memory: see `gradstep.storage`.
 
     Raises
     ------
@@ -105,7 +108,8 @@ class Adadelta(Optimizer):
     Parameters
     ----------
     params : array, list or dict of arrays, or list of groups
-        float32 or float64, C- or Fortran-contiguous; updated in place by `step`.
+        float32, float64, bfloat16 or float16, C- or Fortran-contiguous; updated in
+        place by `step`.
     lr : float, default 1
         Factor :math:`\eta` of the step, in [0, inf); 1 in the paper.
     rho : float, default 0.9
@@ -116,6 +120,8 @@ class Adadelta(Optimizer):
         L2 penalty :math:`\lambda` in the gradient, in [0, inf).
     maximize : bool, default False
         Ascend: negate the gradient first.
+    master, rounding, state_dtype, seed
+        How parameters and states lie in memory: see `gradstep.storage`.
 
     Raises
     ------

@@ -27,7 +27,8 @@ class Adai(Optimizer):
     Parameters
     ----------
     params : array, list or dict of arrays, or list of groups
-        float32 or float64, C- or Fortran-contiguous; updated in place by `step`.
+        float32, float64, bfloat16 or float16, C- or Fortran-contiguous; updated in
+        place by `step`.
     lr : float, default 1
         Learning rate :math:`\eta`, in [0, inf); about 10 times that of momentum SGD.
     betas : (float, float), default (0.1, 0.99)
@@ -41,6 +42,8 @@ class Adai(Optimizer):
         Shrink the parameter by :math:`1 - \eta \lambda` before the step instead.
     maximize : bool, default False
         Ascend: negate the gradient first.
+    master, rounding, state_dtype, seed
+        How parameters and states lie in memory: see `gradstep.storage`.
 
     Raises
     ------

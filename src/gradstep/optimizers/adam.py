@@ -22,7 +22,8 @@ class Adam(Optimizer):
     Parameters
     ----------
     params : array, list or dict of arrays, or list of groups
-        float32 or float64, C- or Fortran-contiguous; updated in place by `step`.
+        float32, float64, bfloat16 or float16, C- or Fortran-contiguous; updated in
+        place by `step`.
     lr : float, default 1e-3
         Learning rate :math:`\eta`, in [0, inf).
     betas : (float, float), default (0.9, 0.999)
@@ -47,6 +48,8 @@ class Adam(Optimizer):
         :math:`v_t / (1 - \beta_2^t)`, which never shrinks.
     maximize : bool, default False
         Ascend: negate the gradient first.
+    master, rounding, state_dtype, seed
+        How parameters and states lie in memory: see `gradstep.storage`.
 
     Raises
     ------
@@ -109,7 +112,8 @@ class AdamW(Adam):
     Parameters
     ----------
     params : array, list or dict of arrays, or list of groups
-        float32 or float64, C- or Fortran-contiguous; updated in place by `step`.
+        float32, float64, bfloat16 or float16, C- or Fortran-contiguous; updated in
+        place by `step`.
     lr : float, default 1e-3
         Learning rate :math:`\eta`, in [0, inf).
     betas : (float, float), default (0.9, 0.999)
@@ -136,6 +140,8 @@ class AdamW(Adam):
         :math:`v_t / (1 - \beta_2^t)`, which never shrinks.
     maximize : bool, default False
         Ascend: negate the gradient first.
+    master, rounding, state_dtype, seed
+        How parameters and states lie in memory: see `gradstep.storage`.
 
     Raises
     ------
@@ -183,7 +189,8 @@ class Adamax(Optimizer):
     Parameters
     ----------
     params : array, list or dict of arrays, or list of groups
-        float32 or float64, C- or Fortran-contiguous; updated in place by `step`.
+        float32, float64, bfloat16 or float16, C- or Fortran-contiguous; updated in
+        place by `step`.
     lr : float, default 2e-3
         Learning rate :math:`\eta`, in [0, inf).
     betas : (float, float), default (0.9, 0.999)
@@ -197,6 +204,8 @@ class Adamax(Optimizer):
         Shrink the parameter by :math:`1 - \eta \lambda` before the step instead.
     maximize : bool, default False
         Ascend: negate the gradient first.
+    master, rounding, state_dtype, seed
+        How parameters and states lie in memory: see `gradstep.storage`.
 
     Raises
     ------

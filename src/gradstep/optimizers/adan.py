@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Unpack
 
+from gradstep import storage
 from gradstep.hyper import flag, forms, pair, real, setting
 from gradstep.optimizer import Optimizer
 from gradstep.scaling import Scaling
@@ -26,7 +27,8 @@ class Adan(Optimizer):
     Parameters
     ----------
     params : array, list or dict of arrays, or list of groups
-        float32 or float64, C- or Fortran-contiguous; updated in place by `step`.
+        float32, float64, bfloat16 or float16, C- or Fortran-contiguous; updated in
+        place by `step`.
     lr : float, default 1e-3
         Learning rate :math:`\eta`, in [0, inf).
     betas : (float, float, float), default (0.98, 0.92, 0.99)
@@ -53,6 +55,8 @@ class Adan(Optimizer):
         :math:`w_2 = d_2`, :math:`n_1 = g_1^2`, and no bias is corrected.
     maximize : bool, default False
         Ascend: negate the gradient first.
+    master, rounding, state_dtype, seed
+        How parameters and states lie in memory: see `gradstep.storage`.
 
     Raises
     ------
@@ -114,8 +118,8 @@ class Adan(Optimizer):
         for i in self._indices(j):
             self._engine.set_t(i, 0)
             self._engine.set_scalars(i, {"path": 0.0})
-            for state in self._states[i].values():
-                state.fill(0)
+            for name in self._states[i].keys() - {storage.MASTER, storage.REMAINDER}:
+                self._states[i][name].fill(0)
 
     def engine_is_step(self) -> bool:
         return not any(group["restart_radius"] for group in self._groups)
@@ -124,7 +128,7 @@ class Adan(Optimizer):
         if self.engine_is_step():
             super().step(grads, **how)
             return
-        before = tuple(p.copy("K") for p in self._arrays)
+        before = tuple(p.copy("K") for p in self._exact())
         super().step(grads, **how)
         if self.last_step.skipped:
             return
@@ -134,7 +138,7 @@ class Adan(Optimizer):
     def _settle_path(self, before: tuple[Any, ...]) -> None:
         """Add the last step to each path; restart groups whose condition holds."""
         engine = self._engine_over(before, "adan_moved", ("n",), [])
-        moved = engine.sums(self._arrays)
+        moved = engine.sums(self._exact())
         for j, group in enumerate(self._groups):
             steps, total = 0, 0.0
             for i in self._indices(j):

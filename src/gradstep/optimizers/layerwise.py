@@ -23,7 +23,8 @@ class LAMB(Optimizer):
     Parameters
     ----------
     params : array, list or dict of arrays, or list of groups
-        float32 or float64, C- or Fortran-contiguous; updated in place by `step`.
+        float32, float64, bfloat16 or float16, C- or Fortran-contiguous; updated in
+        place by `step`.
     lr : float, default 1e-3
         Learning rate :math:`\eta`, in [0, inf).
     betas : (float, float), default (0.9, 0.999)
@@ -43,6 +44,8 @@ class LAMB(Optimizer):
         is below 1; the norm is that of all gradients together. 1 in NVIDIA's code.
     maximize : bool, default False
         Ascend: negate the gradient first.
+    master, rounding, state_dtype, seed
+        How parameters and states lie in memory: see `gradstep.storage`.
 
     Raises
     ------
@@ -108,7 +111,8 @@ class LARS(Optimizer):
     Parameters
     ----------
     params : array, list or dict of arrays, or list of groups
-        float32 or float64, C- or Fortran-contiguous; updated in place by `step`.
+        float32, float64, bfloat16 or float16, C- or Fortran-contiguous; updated in
+        place by `step`.
     lr : float, default 0.1
         Learning rate :math:`\eta`, in [0, inf).
     momentum : float, default 0.9
@@ -129,6 +133,8 @@ class LARS(Optimizer):
         If False :math:`\ell_t` is 1, as is usual for biases; give them a group.
     maximize : bool, default False
         Ascend: negate the gradient first.
+    master, rounding, state_dtype, seed
+        How parameters and states lie in memory: see `gradstep.storage`.
 
     Raises
     ------

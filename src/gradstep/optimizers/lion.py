@@ -17,7 +17,8 @@ class Lion(Optimizer):
     Parameters
     ----------
     params : array, list or dict of arrays, or list of groups
-        float32 or float64, C- or Fortran-contiguous; updated in place by `step`.
+        float32, float64, bfloat16 or float16, C- or Fortran-contiguous; updated in
+        place by `step`.
     lr : float, default 1e-4
         Learning rate :math:`\eta`, in [0, inf).
     betas : (float, float), default (0.9, 0.99)
@@ -26,6 +27,8 @@ class Lion(Optimizer):
         Decay :math:`\lambda` of the parameter itself, multiplied by `lr`; in [0, inf).
     maximize : bool, default False
         Ascend: negate the gradient first.
+    master, rounding, state_dtype, seed
+        How parameters and states lie in memory: see `gradstep.storage`.
 
     Raises
     ------

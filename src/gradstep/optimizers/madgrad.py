@@ -23,7 +23,8 @@ class MADGRAD(Optimizer):
     Parameters
     ----------
     params : array, list or dict of arrays, or list of groups
-        float32 or float64, C- or Fortran-contiguous; updated in place by `step`.
+        float32, float64, bfloat16 or float16, C- or Fortran-contiguous; updated in
+        place by `step`.
     lr : float, default 1e-2
         Learning rate :math:`\eta`, in [0, inf). Steps grow with its power 2/3, so it
         is not comparable to that of other methods. With 0, gradients count for nothing.
@@ -42,6 +43,8 @@ class MADGRAD(Optimizer):
         so in the decay.
     maximize : bool, default False
         Ascend: negate the gradient first.
+    master, rounding, state_dtype, seed
+        How parameters and states lie in memory: see `gradstep.storage`.
 
     Raises
     ------
@@ -109,7 +112,8 @@ class MirrorMADGRAD(Optimizer):
     Parameters
     ----------
     params : array, list or dict of arrays, or list of groups
-        float32 or float64, C- or Fortran-contiguous; updated in place by `step`.
+        float32, float64, bfloat16 or float16, C- or Fortran-contiguous; updated in
+        place by `step`.
     lr : float, default 1e-2
         Learning rate :math:`\eta`, in [0, inf).
     momentum : float, default 0.9
@@ -123,6 +127,8 @@ class MirrorMADGRAD(Optimizer):
         :math:`\varepsilon`, in [0, inf).
     maximize : bool, default False
         Ascend: negate the gradient first.
+    master, rounding, state_dtype, seed
+        How parameters and states lie in memory: see `gradstep.storage`.
 
     Raises
     ------

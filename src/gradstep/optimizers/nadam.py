@@ -23,7 +23,8 @@ class NAdam(Optimizer):
     Parameters
     ----------
     params : array, list or dict of arrays, or list of groups
-        float32 or float64, C- or Fortran-contiguous; updated in place by `step`.
+        float32, float64, bfloat16 or float16, C- or Fortran-contiguous; updated in
+        place by `step`.
     lr : float, default 2e-3
         Learning rate :math:`\eta`, in [0, inf).
     betas : (float, float), default (0.9, 0.999)
@@ -42,6 +43,8 @@ class NAdam(Optimizer):
         and the root is of :math:`\beta_2 v_t`. ``"optax"``: :math:`\mu_t = \beta_1`.
     maximize : bool, default False
         Ascend: negate the gradient first.
+    master, rounding, state_dtype, seed
+        How parameters and states lie in memory: see `gradstep.storage`.
 
     Raises
     ------
@@ -121,7 +124,8 @@ class RAdam(Optimizer):
     Parameters
     ----------
     params : array, list or dict of arrays, or list of groups
-        float32 or float64, C- or Fortran-contiguous; updated in place by `step`.
+        float32, float64, bfloat16 or float16, C- or Fortran-contiguous; updated in
+        place by `step`.
     lr : float, default 1e-3
         Learning rate :math:`\eta`, in [0, inf).
     betas : (float, float), default (0.9, 0.999)
@@ -140,6 +144,8 @@ class RAdam(Optimizer):
         :math:`\sqrt{v_t / (1 - \beta_2^t)}`.
     maximize : bool, default False
         Ascend: negate the gradient first.
+    master, rounding, state_dtype, seed
+        How parameters and states lie in memory: see `gradstep.storage`.
 
     Raises
     ------

@@ -27,7 +27,8 @@ class RMSprop(Optimizer):
     Parameters
     ----------
     params : array, list or dict of arrays, or list of groups
-        float32 or float64, C- or Fortran-contiguous; updated in place by `step`.
+        float32, float64, bfloat16 or float16, C- or Fortran-contiguous; updated in
+        place by `step`.
     lr : float, default 1e-2
         Learning rate :math:`\eta`, in [0, inf).
     alpha : float, default 0.99
@@ -53,6 +54,8 @@ class RMSprop(Optimizer):
         :math:`v_0`, in [0, inf). Like `centered`, it cannot change after a step.
     maximize : bool, default False
         Ascend: negate the gradient first.
+    master, rounding, state_dtype, seed
+        How parameters and states lie in memory: see `gradstep.storage`.
 
     Raises
     ------

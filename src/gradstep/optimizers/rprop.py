@@ -26,7 +26,8 @@ class Rprop(Optimizer):
     Parameters
     ----------
     params : array, list or dict of arrays, or list of groups
-        float32 or float64, C- or Fortran-contiguous; updated in place by `step`.
+        float32, float64, bfloat16 or float16, C- or Fortran-contiguous; updated in
+        place by `step`.
     lr : float, default 1e-2
         Size :math:`\Delta_0` of the first step, in [0, inf). Like `variant`, it cannot
         change after a step.
@@ -38,6 +39,8 @@ class Rprop(Optimizer):
         By the names of Igel & Hüsken; torch has the first.
     maximize : bool, default False
         Ascend: negate the gradient first.
+    master, rounding, state_dtype, seed
+        How parameters and states lie in memory: see `gradstep.storage`.
 
     Raises
     ------

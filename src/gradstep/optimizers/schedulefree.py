@@ -141,7 +141,7 @@ class Interpolating(Averaging):
     def _average_into(self, points: tuple[Any, ...]) -> None:
         weights = [{"weight": 1 - 1 / self.beta(group)} for group in self._groups]
         engine = self._engine_over(points, "schedulefree_point", ("z",), weights)
-        engine.step(self._arrays)
+        engine.step(self._exact())
         for i, point in enumerate(points):
             if self._engine.get_t(i) == 0:  # z begins at the first step
                 np.copyto(point, self._arrays[i])
@@ -167,7 +167,8 @@ class ScheduleFreeSGD(Interpolating):
     Parameters
     ----------
     params : array, list or dict of arrays, or list of groups
-        float32 or float64, C- or Fortran-contiguous; updated in place by `step`.
+        float32, float64, bfloat16 or float16, C- or Fortran-contiguous; updated in
+        place by `step`.
     lr : float, default 1
         Learning rate :math:`\eta`, in [0, inf); larger than for SGD, and constant.
     momentum : float, default 0.9
@@ -184,6 +185,8 @@ class ScheduleFreeSGD(Interpolating):
         Power :math:`q` of the largest rate so far in the weights, in [0, 8].
     maximize : bool, default False
         Ascend: negate the gradient first.
+    master, rounding, state_dtype, seed
+        How parameters and states lie in memory: see `gradstep.storage`.
 
     Raises
     ------
@@ -241,7 +244,8 @@ class ScheduleFreeAdamW(Interpolating):
     Parameters
     ----------
     params : array, list or dict of arrays, or list of groups
-        float32 or float64, C- or Fortran-contiguous; updated in place by `step`.
+        float32, float64, bfloat16 or float16, C- or Fortran-contiguous; updated in
+        place by `step`.
     lr : float, default 2.5e-3
         Learning rate :math:`\eta`, in [0, inf); larger than for AdamW, and constant.
     betas : (float, float), default (0.9, 0.999)
@@ -267,6 +271,8 @@ class ScheduleFreeAdamW(Interpolating):
         denominator, and :math:`\gamma_t` is multiplied by :math:`\sqrt{1 - \beta_2^t}`.
     maximize : bool, default False
         Ascend: negate the gradient first.
+    master, rounding, state_dtype, seed
+        How parameters and states lie in memory: see `gradstep.storage`.
 
     Raises
     ------
@@ -335,7 +341,8 @@ class ScheduleFreeRAdam(Interpolating):
     Parameters
     ----------
     params : array, list or dict of arrays, or list of groups
-        float32 or float64, C- or Fortran-contiguous; updated in place by `step`.
+        float32, float64, bfloat16 or float16, C- or Fortran-contiguous; updated in
+        place by `step`.
     lr : float, default 2.5e-3
         Learning rate :math:`\eta`, in [0, inf).
     betas : (float, float), default (0.9, 0.999)
@@ -355,6 +362,8 @@ class ScheduleFreeRAdam(Interpolating):
         If False, steps with :math:`\rho_t \le 4` are those of `ScheduleFreeSGD`.
     maximize : bool, default False
         Ascend: negate the gradient first.
+    master, rounding, state_dtype, seed
+        How parameters and states lie in memory: see `gradstep.storage`.
 
     Raises
     ------

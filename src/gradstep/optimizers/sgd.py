@@ -34,7 +34,8 @@ class SGD(Optimizer):
     Parameters
     ----------
     params : array, list or dict of arrays, or list of groups
-        float32 or float64, C- or Fortran-contiguous; updated in place by `step`.
+        float32, float64, bfloat16 or float16, C- or Fortran-contiguous; updated in
+        place by `step`.
     lr : float, default 1e-3
         Learning rate :math:`\eta`, in [0, inf).
     momentum : float, default 0
@@ -57,6 +58,8 @@ class SGD(Optimizer):
         velocity each gradient keeps the `lr` of its own step.
     maximize : bool, default False
         Ascend: negate the gradient first.
+    master, rounding, state_dtype, seed
+        How parameters and states lie in memory: see `gradstep.storage`.
 
     Raises
     ------
@@ -164,5 +167,5 @@ class SGD(Optimizer):
         points = self._out("", None)
         momenta = [{"momentum": group["momentum"]} for group in self._groups]
         engine = self._engine_over(points, "sgd_lookahead", ("z",), momenta)
-        engine.step(self._arrays)
+        engine.step(self._exact())
         return self._rebuilt(points)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import numpy as np
 
+from gradstep import checks, storage
 from gradstep.assembly import Assembled
 from gradstep.declared import hyper_names, positional
 from gradstep.hyper import flag, real, setting
@@ -32,6 +33,7 @@ class Wrapper(_Turn, Optimizer):
 
     def __init__(self, params: Params, base: Any = None, **options: Any) -> None:
         Assembled.__init__(self, params, **options)
+        self._check_plain(options)
         arrays = self._base_arrays()
         given = self._rebuilt(arrays)
         if not self._bare:
@@ -49,6 +51,18 @@ class Wrapper(_Turn, Optimizer):
                 f"parameters, got {made!r}"
             )
         vars(self).update(base=made, _turn=threading.Lock())
+
+    def _check_plain(self, options: Mapping[str, Any]) -> None:
+        """Refuse what is not kept in the type of its arithmetic."""
+        for name in storage.OPTIONS:
+            if name in options:
+                raise ValueError(f"{self._owner}: pass {name} to the base instead")
+        for p, suffix in zip(self._arrays, self._suffixes, strict=True):
+            if checks.code_of(p.dtype) is not None:
+                raise TypeError(
+                    f"{self._owner}: params{suffix} has dtype {p.dtype}, expected "
+                    "float32 or float64; pass a float32 copy"
+                )
 
     def _expected(self) -> list[list[int]]:
         """Return which arrays are in which group of the base."""
@@ -161,6 +175,8 @@ class ScheduleFree(Wrapper, Averaging):
         Power :math:`q` of the largest lr so far in the weights, in [0, 8].
     maximize : bool, default False
         Not here: pass it to the base.
+    master, rounding, state_dtype, seed
+        Not here, either.
 
     Raises
     ------
@@ -274,6 +290,8 @@ class SAM(Wrapper):
         ASAM: :math:`\rho\, p_{t-1}^2 g_t / \lVert |p_{t-1}| g_t \rVert`.
     maximize : bool, default False
         Not here: pass it to the base; the worst point is the lowest then.
+    master, rounding, state_dtype, seed
+        Not here, either.
 
     Raises
     ------

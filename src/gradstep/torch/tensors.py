@@ -130,7 +130,8 @@ def zeros_like(params: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     Those of a DTensor are DTensors too, in memory of torch's.
     """
     plain = [p for p in params if type(p) in PLAIN]
-    made = iter(_core.allocate_like(tuple(flat(p) for p in plain)))
+    lines = [flat(p) for p in plain]
+    made = iter(_core.allocate_like([(a, a.dtype, a.shape) for a in lines]))
     return [
         _shaped(torch.from_numpy(next(made)), p)
         if type(p) in PLAIN
