@@ -299,13 +299,13 @@ cdef _Block new_block(size_t bytes, size_t residue, bint zeroed):
 
 
 cdef cnp.ndarray array_in(_Block block, size_t at, shape, cnp.dtype d, str order):
-    cdef cnp.npy_intp n = 1
+    cdef cnp.npy_intp bytes = d.itemsize
     for extent in shape:
-        n *= extent
+        bytes *= extent
     cdef char *data = <char *>block.memory.data + at
-    flat = cnp.PyArray_SimpleNewFromData(1, &n, d.type_num, data)
+    flat = cnp.PyArray_SimpleNewFromData(1, &bytes, cnp.NPY_UINT8, data)
     cnp.set_array_base(flat, block)
-    return flat.reshape(shape, order=order)
+    return flat.view(d).reshape(shape, order=order)
 
 
 def allocate(tuple shape, cnp.dtype d, bint zeroed):

@@ -15,7 +15,7 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 
 from gradstep._core cimport Engine, plan_step, scaled
-from gradstep.capi cimport gs_scaling, gs_segment, gs_tensor
+from gradstep.capi cimport gs_scaling, gs_segment, gs_storage, gs_tensor
 
 cnp.import_array()
 
@@ -71,14 +71,15 @@ cdef look_fn find_look(capsule) except? NULL:
     return api.look if api.major == 1 else NULL
 
 
+cdef inline bint of_one_type(const DLTensor *a, const DLTensor *b) noexcept:
+    return a.code == b.code and a.bits == b.bits and a.lanes == b.lanes
+
+
 cdef inline bint alike(const DLTensor *a, const DLTensor *b) noexcept:
-    """On the same device, of one type, shape and order of elements."""
+    """On the same device, of one shape and order of elements."""
     cdef int32_t k
     if (
         a.device_type != b.device_type
-        or a.code != b.code
-        or a.bits != b.bits
-        or a.lanes != b.lanes
         or a.ndim != b.ndim
         or a.strides == NULL
         or b.strides == NULL
@@ -236,6 +237,7 @@ cdef class Watch:
         """Whether C can read a gradient where it is, in the order of its parameter."""
         return (
             self.look_at(grad, g)
+            and of_one_type(p, g)
             and alike(p, g)
             and not self.is_neg(grad)
             and not (p.code == 5 and grad.is_conj())
@@ -264,9 +266,12 @@ cdef class Watch:
     cdef bint stands(self, size_t i, parameter, DLTensor *p) except -1:
         """Whether a plain parameter, and its states if due, are where they were."""
         cdef gs_segment *segment = &self.engine.plan.tensor[i].segment
+        cdef void *bound = segment.p
+        if segment.storage != NULL and segment.storage.p.codec != NULL:
+            bound = segment.storage.p.data
         if (
             not self.look_at(parameter, p)
-            or (begin_of(p) != segment.p and segment.n)
+            or (begin_of(p) != bound and segment.n)
             or p.device_type != ON_CPU
             or elements(p) != <int64_t>segment.n
         ):
@@ -339,10 +344,13 @@ cdef class Watch:
 
     cdef int set_gradient(self, size_t i, uintptr_t at) except -1:
         cdef gs_tensor *x = self.engine.plan.tensor + i
+        cdef const gs_storage *storage = x.segment.storage
+        cdef size_t size = x.segment.kernel.param_size
+        if storage != NULL:
+            self.engine.plan.storage[i].g.data = <void *>at
+            size = storage.g.codec.size if storage.g.codec != NULL else size
         if <const void *>at != x.segment.g or at == 0:
-            self.engine.check_overlap(
-                i, at, x.segment.n * x.segment.kernel.param_size
-            )
+            self.engine.check_overlap(i, at, x.segment.n * size)
             x.segment.g = <const void *>at
         x.moving = True
         return 0

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from gradstep import _core
+from gradstep import _core, checks
 from gradstep.structure import Array
 
 
@@ -26,7 +26,8 @@ def _shape(shape: int | Sequence[int], itemsize: int) -> tuple[int, ...]:
 
 def _dtype(dtype: npt.DTypeLike) -> np.dtype:
     d = np.dtype(dtype)
-    if d.kind not in "biufc" or not d.isnative:
+    number = d.kind in "biufc" or checks.code_of(d) is not None
+    if not number or not d.isnative:
         raise TypeError(f"dtype must be a native number type, got {d!r}")
     return d
 

@@ -84,7 +84,7 @@ class Layout(NamedTuple):
 
 _STATES = {
     None: (None, _F4),
-    "bfloat16": ("bf16_random", np.dtype(np.uint16)),
+    "bfloat16": ("bf16_random", BFLOAT16),
     "uint8": ("blocks", np.dtype(np.uint8)),
 }
 

@@ -29,7 +29,7 @@ def subclass() -> Any:
     )
 
 
-def half(dtype: torch.dtype) -> Callable[[], Any]:
+def of_type(dtype: torch.dtype) -> Callable[[], Any]:
     return lambda: with_gradient(
         one(torch.ones(3, dtype=dtype)), torch.ones(3, dtype=dtype)
     )
@@ -52,8 +52,8 @@ def on_meta() -> Any:
 
 PARAMETERS: dict[str, tuple[Callable[[], Any], str]] = {
     "a subclass": (subclass, r"\['params'\]\[0\] must be a plain tensor .*Wrapped"),
-    "bfloat16": (half(torch.bfloat16), "has dtype bfloat16, .* model.float"),
-    "float16": (half(torch.float16), "has dtype float16, expected one of"),
+    "float8": (of_type(torch.float8_e5m2), "has dtype float8_e5m2, .* model.float"),
+    "float8 too": (of_type(torch.float8_e4m3fn), "has dtype float8_e4m3fn, expected"),
     "expanded": (expanded, r"share memory .*; pass t.clone\(\)"),
     "its own gradient": (own_gradient, "shares memory .*; pass g.copy"),
     "on meta": (on_meta, "is on device meta, expected cpu"),

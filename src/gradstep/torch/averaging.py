@@ -5,7 +5,7 @@ from typing import Any, Unpack
 
 import torch
 
-from gradstep import _core
+from gradstep import _core, storage
 from gradstep.assembly import find_kernel
 from gradstep.scaling import Scaling
 from gradstep.torch import tensors
@@ -48,16 +48,21 @@ class Averaging(Optimizer):
     def _average(self, group: dict[str, Any], p: Any) -> torch.Tensor:
         """Return x, of which y, in p, lies towards z."""
         owner, beta = type(self).__name__, self.method.beta(self._options(group))
-        y = tensors.local(p).detach().clone(memory_format=torch.contiguous_format)
-        z = tensors.local(self.state[p]["z"])
-        x = torch.empty_like(y)
-        lines = [tensors.flat(t) for t in (x, y, z.contiguous())]
-        engine = _core.Engine(owner, (lines[0],), ("",), (0,), 1)
-        kernel = find_kernel(owner, "schedulefree_point", lines[0])
-        engine.bind(0, kernel, (lines[2],))
+        x = tensors.local(p).detach().clone(memory_format=torch.contiguous_format)
+        kept = {
+            name: tensors.flat(tensors.local(t).contiguous())
+            for name, t in self.state[p].items()
+            if t.ndim == p.ndim or name.endswith(storage.SCALE)
+        }
+        y = storage.exact(tensors.flat(x), kept)
+        kernel = find_kernel(owner, "schedulefree_point", tensors.flat(x))
+        layout = storage.layout(owner, kernel, tensors.flat(x).dtype, group)
+        engine = _core.Engine(owner, (tensors.flat(x),), ("",), (0,), 1)
+        coding = layout.beside_results(kernel, kept, tensors.flat(x).dtype)
+        engine.bind(0, kernel, (kept["z"],), coding)
         engine.set_group(0, (1 - 1 / beta,), 1.0)
         engine.bound()
-        engine.step([lines[1]])
+        engine.step([y.copy()])
         return x
 
     def _check_training(self, what: str) -> None:

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import torch
 
-from gradstep import _core
+from gradstep import _core, storage
 from gradstep._torch import Watch, where_body
 from gradstep.assembly import find_kernel
 from gradstep.scaling import StepReport
+from gradstep.storage import Field, Layout
 from gradstep.structure import Array
 from gradstep.torch import gradients, tensors
 from gradstep.torch.names import UNCOUNTED, state_name
@@ -39,6 +40,17 @@ class Slot(NamedTuple):
     group: int
     param: Any
     kernel: _core.Kernel
+    layout: Layout
+
+    def expected(self, field: Field) -> dict[str, Any]:
+        """Return type and shape of a tensor that is kept beside the parameter."""
+        shape = self.param.shape
+        if field.per > 1:
+            shape = torch.Size([-(-self.param.numel() // field.per)])
+        return {
+            "dtype": tensors.tensor_dtype(field.dtype, self.param),
+            "shape": shape,
+        }
 
 
 class Bound:
@@ -92,8 +104,11 @@ class Bound:
         self._make_states(kept)
         taken = {} if before is None else before.taken()
         for i, (slot, entry) in enumerate(zip(slots, kept, strict=True)):
-            arrays = tuple(tensors.flat(tensors.local(t)) for t in entry.values())
-            self._engine.bind(i, slot.kernel, arrays)
+            beside = {k: tensors.flat(tensors.local(t)) for k, t in entry.items()}
+            states = tuple(beside[name] for name in slot.kernel.state)
+            seed = options[slot.group]["seed"]
+            coding = slot.layout.coding(slot.kernel, beside, seed)
+            self._engine.bind(i, slot.kernel, states, coding)
             self._restore(i, entry, state.get(slot.param, {}), taken)
         for j, found in enumerate(options):
             self._engine.set_group(j, *method.group_numbers(found))
@@ -130,25 +145,28 @@ class Bound:
                 which += f" ({names[k]})" if names else ""
                 where = f"{self._owner}: param_groups{which}"
                 tensors.check(where, p)
-                array = tensors.local(p)
-                yield Slot(which, j, p, find_kernel(where, rule, _numbers(array)))
+                dtype = tensors.array_dtype(p)
+                kernel = find_kernel(where, rule, np.empty(0, dtype))
+                layout = storage.layout(where, kernel, dtype, self._options[j])
+                _check_layout(where, p, layout)
+                yield Slot(which, j, p, kernel, layout)
 
     # -- states
 
     def _kept(self, slot: Slot, entry: Mapping[str, Any]) -> dict[str, Any]:
         """Return the states that a parameter has, checked; those that lack are None."""
         found: dict[str, Any] = {}
-        for name in slot.kernel.state:
+        for name, field in slot.layout.fields.items():
             key = state_name(self._method.__name__, name)
             value = entry.get(key)
             if value is not None:
                 where = f"{self._owner}: state{slot.where}[{key!r}]"
-                tensors.check(where, value)
-                for what in ("dtype", "shape"):
-                    then, now = getattr(value, what), getattr(slot.param, what)
-                    if then != now:
+                tensors.check(where, value, known=None)
+                for what, wanted in slot.expected(field).items():
+                    if getattr(value, what) != wanted:
                         raise ValueError(
-                            f"{where} has {what} {then}, its parameter {now}"
+                            f"{where} has {what} {getattr(value, what)}, expected "
+                            f"{wanted} beside its parameter"
                         )
             found[name] = value
         return found
@@ -157,15 +175,18 @@ class Bound:
         """Put new states where some lack, or are in another order than parameters."""
         wanted = []
         for i, entry in enumerate(kept):
-            closed = self._closed[i]
+            closed, fields = self._closed[i], self._slots[i].layout.fields
             like = self._slots[i].param if closed is None else closed
             order = tensors.local(like).stride()
             for name, value in entry.items():
-                if value is None or tensors.local(value).stride() != order:
-                    wanted.append((i, name, like))
+                ordered = fields[name].per > 1 or (
+                    value is not None and tensors.local(value).stride() == order
+                )
+                if value is None or not ordered:
+                    wanted.append((i, name, like, fields[name]))
         # All at once: small ones lie side by side.
-        made = tensors.zeros_like([like for _, _, like in wanted])
-        for (i, name, _), new in zip(wanted, made, strict=True):
+        made = tensors.zeros_like([(like, field) for _, _, like, field in wanted])
+        for (i, name, *_), new in zip(wanted, made, strict=True):
             then = kept[i][name]
             kept[i][name] = new if then is None else new.copy_(then)
 
@@ -182,7 +203,7 @@ class Bound:
             seen[name] = _view(self._scalars[i, k : k + 1])
         entry = state[slot.param] if seen else {}  # torch keeps none that is empty
         entry.update(seen)
-        arrays = tuple(tensors.local(t) for t in kept.values())
+        arrays = tuple(tensors.local(kept[name]) for name in slot.kernel.state)
         return entry, tuple(seen), tuple(seen.values()), arrays
 
     def _restore(
@@ -198,7 +219,8 @@ class Bound:
         t, held = taken.get(id(slot.param), (0, ()))
         if self._method.__name__ in UNCOUNTED:
             # The binding before knows; else a buffer that is not zero tells.
-            buffers = tuple(map(tensors.local, kept.values()))
+            names = slot.kernel.state
+            buffers = tuple(tensors.local(kept[name]) for name in names)
             if len(held) != len(buffers) or any(map(operator.is_not, held, buffers)):
                 t = int(any(bool(b.any()) for b in buffers))
         else:
@@ -209,8 +231,9 @@ class Bound:
         self._engine.set_t(i, t)
         if t == 0:
             first = self._method.initial(self._options[slot.group])
+            flat = {k: tensors.flat(tensors.local(t)) for k, t in kept.items()}
             for name in kept.keys() & first.keys():
-                tensors.fill(kept[name], first[name])
+                storage.fill(slot.layout, flat, name, first[name])
         names = slot.kernel.scalar
         scalars = {name: float(entry.get(name, 0.0)) for name in names}
         self._engine.set_scalars(i, scalars)
@@ -321,8 +344,9 @@ class Bound:
 
     def _rests(self, slot: Slot) -> bool:
         """Return whether elements without gradient stay as they are, states too."""
-        decays = self._options[slot.group].get("weight_decay")
-        return slot.kernel.rests and not decays
+        options = self._options[slot.group]
+        coded = slot.layout.coding(slot.kernel, {}, 0) is not None
+        return slot.kernel.rests and not options.get("weight_decay") and not coded
 
     def _step_rows(self, i: int, g: torch.Tensor, options: dict[str, Any]) -> None:
         """Step what a coalesced sparse gradient touches, and nothing else."""
@@ -368,11 +392,19 @@ def _parts(group: Mapping[str, Any], options: Mapping[str, Any]) -> Iterator[Any
         yield from value if isinstance(value, (tuple, list)) else (value,)
 
 
-def _numbers(t: torch.Tensor) -> Array:
-    """Return an empty array of the type in which C computes."""
-    real = torch.view_as_real(t).dtype if t.is_complex() else t.dtype
-    found: Array = torch.empty(0, dtype=real).numpy()
-    return found
+def _check_layout(where: str, p: Any, layout: Layout) -> None:
+    """Refuse what is kept in other pieces than its parameter."""
+    pieces = any(field.per > 1 for field in layout.fields.values())
+    if pieces and tensors.is_distributed(p):
+        raise ValueError(
+            f"{where} is a DTensor, whose shards do not end where scales do; use "
+            "state_dtype='bfloat16'"
+        )
+    if layout.state is not None and p.is_complex():
+        raise ValueError(
+            f"{where} is complex, so state_dtype must be None; pass "
+            "torch.view_as_real(p) as the parameter"
+        )
 
 
 def _place(t: torch.Tensor) -> tuple[Any, ...]:

@@ -4,9 +4,11 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 
-from gradstep import _core
+from gradstep import _core, checks, storage
+from gradstep.storage import Field
 from gradstep.torch import tensors
 from gradstep.torch.names import state_name
 from gradstep.torch.official import TRANSLATIONS
@@ -33,23 +35,37 @@ def read(
     }
     if method.__name__ in TRANSLATIONS:
         TRANSLATIONS[method.__name__](where, states, saved, params)
-    kept = {state_name(method.__name__, n) for k in _kernels(method) for n in k}
+    options = {*method.options}
+    loaded = [_group(options, *pair) for pair in zip(groups, saved, strict=True)]
+    of_group = {key: group for j, group in enumerate(loaded) for key in keys[j]}
     found: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
     for key, state in states.items():
         if key in params:
             at = f"{where}: state[{key!r}]"
+            fields = _fields(method, params[key], of_group[key])
             found[params[key]] = {
-                name: _value(f"{at}[{name!r}]", value, params[key], name in kept)
+                name: _value(f"{at}[{name!r}]", value, params[key], fields.get(name))
                 for name, value in state.items()
             }
         else:
             found[key] = state
-    options = {*method.options}
-    return found, [_group(options, *pair) for pair in zip(groups, saved, strict=True)]
+    return found, loaded
 
 
-def _kernels(method: Any) -> list[tuple[str, ...]]:
-    return [k.state for k in _core.kernels() if k.rule in method.rules]
+def _fields(method: Any, p: Any, group: dict[str, Any]) -> dict[str, Field]:
+    """Return how tensors beside a parameter are kept, by any rule of a method."""
+    known = {name: method.default_options[name] for name in storage.OPTIONS}
+    given = known | {name: group[name] for name in storage.OPTIONS if name in group}
+    dtype = tensors.array_dtype(p)
+    if checks.arithmetic(dtype) is None:
+        return {}
+    word = "f64" if dtype == np.float64 else "f32"
+    found = {}
+    for rule in method.rules:
+        layout = storage.layout("the parameter", _core.find(rule, word), dtype, given)
+        for name, field in layout.fields.items():
+            found[state_name(method.__name__, name)] = field
+    return found
 
 
 def _keys(groups: list[dict[str, Any]], saved: list[dict[str, Any]]) -> list[list[Any]]:
@@ -84,27 +100,31 @@ def _by_name(j: int, ours: list[str], theirs: list[str], keys: list[Any]) -> lis
     return [known[name] for name in ours]
 
 
-def _value(where: str, value: Any, p: Any, like_parameter: bool) -> Any:
+def _value(where: str, value: Any, p: Any, field: Field | None) -> Any:
     if not torch.is_tensor(value):
         return value
     value = value.detach()
-    if not like_parameter:
+    if field is None:
         return value.clone()
-    if value.shape != p.shape:
+    if field.per == 1 and value.shape != p.shape:
         raise ValueError(
             f"{where} has shape {tuple(value.shape)}, its parameter {tuple(p.shape)}"
         )
-    if value.dtype != p.dtype and not _widens(value.dtype, p.dtype):
+    wanted = tensors.tensor_dtype(field.dtype, p)
+    if value.dtype != wanted and not _widens(value.dtype, wanted):
         raise ValueError(
-            f"{where} has dtype {value.dtype}, its parameter {p.dtype}, which would "
-            "round it; convert the parameter, or the state by hand"
+            f"{where} has dtype {value.dtype}, expected {wanted} for a parameter of "
+            f"{p.dtype}, which would round it; convert the parameter, or the state by "
+            "hand"
         )
     if tensors.is_distributed(p) or tensors.is_distributed(value):
-        return value.to(p.dtype).clone()
-    return value.to(device=p.device, dtype=p.dtype, copy=True)
+        return value.to(wanted).clone()
+    return value.to(device=p.device, dtype=wanted, copy=True)
 
 
 def _widens(narrow: torch.dtype, wide: torch.dtype) -> bool:
+    if not wide.is_floating_point and not wide.is_complex:
+        return False  # a code
     return bool(torch.promote_types(narrow, wide) == wide)
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from gradstep.storage import SCALE
+
 _MOMENTS = {"m": "exp_avg", "v": "exp_avg_sq", "vmax": "max_exp_avg_sq"}
 
 # Where a rule's own name stands, that of its C header is taken.
@@ -39,4 +41,5 @@ UNCOUNTED = frozenset({"SGD"})
 
 def state_name(method: str, name: str) -> str:
     """Return what a state array of an optimizer is called in `optimizer.state`."""
-    return STATES.get(method, {}).get(name, name)
+    whole = name.removesuffix(SCALE)
+    return STATES.get(method, {}).get(whole, whole) + name[len(whole) :]

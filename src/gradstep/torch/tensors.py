@@ -4,13 +4,27 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
-from gradstep import _core
+from gradstep import _core, checks
+from gradstep.storage import Field
 from gradstep.structure import Array
 
-# The arithmetic that there is; complex numbers are pairs of reals.
-DTYPES = (torch.float32, torch.float64, torch.complex64, torch.complex128)
+# Types of parameters; complex numbers are pairs of reals.
+DTYPES = (
+    torch.float32,
+    torch.float64,
+    torch.bfloat16,
+    torch.float16,
+    torch.complex64,
+    torch.complex128,
+)
+# Those of arrays, where torch's own conversion does not tell.
+_KEPT = {
+    checks.BFLOAT16: torch.bfloat16,
+    np.dtype(np.uint16): torch.int16,  # torch's uint16 can do little
+}
 
 PLAIN = (torch.Tensor, torch.nn.Parameter)
 
@@ -42,7 +56,7 @@ def add_up(params: Sequence[Any], sums: Array) -> None:
         sums[rows] = found.numpy()
 
 
-def check(where: str, t: Any) -> None:
+def check(where: str, t: Any, known: tuple[torch.dtype, ...] | None = DTYPES) -> None:
     """Refuse by name what is no memory that C could update in place."""
     kind = type(t)
     if is_distributed(t):
@@ -59,8 +73,8 @@ def check(where: str, t: Any) -> None:
             f"{where} is on device {t.device}, expected cpu; move the model with "
             "model.to('cpu') before the first step"
         )
-    if t.dtype not in DTYPES:
-        names = ", ".join(str(d).removeprefix("torch.") for d in DTYPES)
+    if known is not None and t.dtype not in known:
+        names = ", ".join(str(d).removeprefix("torch.") for d in known)
         raise TypeError(
             f"{where} has dtype {str(t.dtype).removeprefix('torch.')}, expected one of "
             f"{names}; convert the model with model.float()"
@@ -106,8 +120,23 @@ def is_dense(t: torch.Tensor) -> bool:
 
 def flat(t: torch.Tensor) -> Array:
     """Return the memory of a dense plain tensor; writing to it writes to the tensor."""
-    found: Array = _line(t.detach()).numpy()
+    line = _line(t.detach())
+    if line.dtype is torch.bfloat16:
+        codes: Array = line.view(torch.int16).numpy()
+        return codes.view(checks.BFLOAT16)
+    found: Array = line.numpy()
     return found
+
+
+def array_dtype(t: torch.Tensor) -> Any:
+    """Return the type of the numbers in a tensor, or of the parts of complex ones."""
+    return flat(torch.empty(0, dtype=t.dtype)).dtype
+
+
+def tensor_dtype(dtype: Any, like: torch.Tensor) -> torch.dtype:
+    """Return the type of tensors for arrays of a type, complex if `like` is."""
+    found = _KEPT.get(dtype) or torch.from_numpy(np.empty(0, dtype)).dtype
+    return found.to_complex() if like.is_complex() else found
 
 
 def _line(t: torch.Tensor) -> torch.Tensor:
@@ -124,25 +153,30 @@ def lines(t: torch.Tensor) -> list[int]:
     return [id(t), body, body + 64, body + 128, body + 192, storage]
 
 
-def zeros_like(params: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """Return tensors of zeros in memory where steps are fastest, of the same strides.
+def zeros_like(wanted: Sequence[tuple[torch.Tensor, Field]]) -> list[torch.Tensor]:
+    """Return tensors of zeros beside others, in memory where steps are fastest.
 
-    Those of a DTensor are DTensors too, in memory of torch's.
+    They have the strides of the others, unless they have fewer elements. Those of a
+    DTensor are DTensors too, in memory of torch's.
     """
-    plain = [p for p in params if type(p) in PLAIN]
-    lines = [flat(p) for p in plain]
-    made = iter(_core.allocate_like([(a, a.dtype, a.shape) for a in lines]))
+    lines = [
+        (flat(t), field.dtype, field.shape(flat(t)))
+        for t, field in wanted
+        if type(t) in PLAIN
+    ]
+    made = iter(_core.allocate_like(lines))
     return [
-        _shaped(torch.from_numpy(next(made)), p)
-        if type(p) in PLAIN
-        else torch.zeros_like(p)
-        for p in params
+        _shaped(next(made), t, field)
+        if type(t) in PLAIN
+        else torch.zeros_like(t, dtype=tensor_dtype(field.dtype, t))
+        for t, field in wanted
     ]
 
 
-def _shaped(line: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    numbers = line.view(like.dtype) if like.is_complex() else line
-    return numbers.as_strided(like.shape, like.stride())
+def _shaped(line: Array, like: torch.Tensor, field: Field) -> torch.Tensor:
+    plain = line.view(np.int16) if line.dtype in _KEPT else line
+    numbers = torch.from_numpy(plain).view(tensor_dtype(field.dtype, like))
+    return numbers if field.per > 1 else numbers.as_strided(like.shape, like.stride())
 
 
 def fill(t: torch.Tensor, number: float) -> None:
