@@ -5,6 +5,7 @@ from pathlib import Path
 from gradstep import functional, lls, lr_scheduler, optimizers, schedules
 from gradstep._build import build_config
 from gradstep._core import isa
+from gradstep.checkpoint import load, save
 from gradstep.memory import empty, zeros
 from gradstep.minimization import minimize
 from gradstep.optimizer import OPTIMIZERS, Optimizer
@@ -39,8 +40,10 @@ __all__ = [
     "get_num_threads",
     "isa",
     "lls",
+    "load",
     "lr_scheduler",
     "minimize",
+    "save",
     "schedules",
     "set_num_threads",
     "to_bfloat16",
