@@ -55,7 +55,8 @@ class Wrapper(_Turn, Optimizer):
     def _check_plain(self, options: Mapping[str, Any]) -> None:
         """Refuse what is not kept in the type of its arithmetic."""
         for name in storage.OPTIONS:
-            if name in options:
+            default = self.default_options[name]
+            if options.get(name, default) != default:
                 raise ValueError(f"{self._owner}: pass {name} to the base instead")
         for p, suffix in zip(self._arrays, self._suffixes, strict=True):
             if checks.code_of(p.dtype) is not None:
