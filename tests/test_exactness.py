@@ -199,6 +199,16 @@ def test_nor_is_it_the_trainers(dtype: type, bits: int) -> None:
     assert got == expected
 
 
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="sets bits of x86's MXCSR")
+@pytest.mark.parametrize("bits", [FLUSH_TO_ZERO_AND_DENORMALS_ARE_ZERO, ROUND_UP])
+@pytest.mark.parametrize("kept", exactness_worker.STORED)
+def test_nor_that_of_steps_in_code(kept: str, bits: int) -> None:
+    expected = exactness_worker.stored_digest(kept)
+    with _mxcsr(bits):
+        got = exactness_worker.stored_digest(kept)
+    assert got == expected
+
+
 if __name__ == "__main__":
     found = exactness_worker.digests(GOLDEN_SIZES)
     GOLDEN.write_text(json.dumps(found, indent=2) + "\n")

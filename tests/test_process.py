@@ -155,6 +155,32 @@ def test_one_of_two_threads_in_a_step_is_refused() -> None:
     assert pickle.dumps(opt) == pickle.dumps(opt2)
 
 
+def test_two_optimizers_step_beside_each_other() -> None:
+    """A step leaves Python to others: to count, and to step another optimizer."""
+    grad = np.sin(np.arange(1 << 22, dtype=f4))
+    ours, theirs = (gs.Adam(np.ones(1 << 22, f4), lr=0.1) for _ in range(2))
+    done = threading.Event()
+
+    def work() -> None:
+        for _ in range(20):
+            ours.step(grad)
+        done.set()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    meanwhile = 0
+    while not done.is_set():
+        theirs.step(grad)
+        meanwhile += 1
+    thread.join()
+    assert meanwhile > 2
+    for opt, steps in ((ours, 20), (theirs, meanwhile)):
+        expected = gs.Adam(np.ones(1 << 22, f4), lr=0.1)
+        for _ in range(steps):
+            expected.step(grad)
+        assert pickle.dumps(opt) == pickle.dumps(expected)
+
+
 MEETING: dict[str, Callable[[Any, Any], Array]] = {
     "state_dict": lambda opt, _: opt.state_dict()["state"][0]["z"],
     "load_state_dict": lambda opt, saved: opt.load_state_dict(saved) or [0],

@@ -72,6 +72,12 @@ cdef extern from "run.h" nogil:
     bint gs_set_threads(int threads)
     int gs_threads()
 
+cdef extern from "fpenv.h" nogil:
+    ctypedef struct gs_fpenv:
+        pass
+    gs_fpenv gs_fpenv_enter()
+    void gs_fpenv_leave(gs_fpenv before)
+
 cdef extern from "codec.h" nogil:
     enum:
         GS_SCALED
@@ -265,7 +271,9 @@ def encode(str code, cnp.ndarray x, cnp.ndarray a, cnp.ndarray beside):
         and cnp.PyArray_ISBEHAVED(a)
     ):
         raise ValueError("numbers to encode do not fit the array")
+    cdef gs_fpenv before = gs_fpenv_enter()
     found.codec.encode(&found, 0, cnp.PyArray_SIZE(x), <float *>cnp.PyArray_DATA(x))
+    gs_fpenv_leave(before)
 
 
 def decode(str code, cnp.ndarray a, cnp.ndarray beside):
@@ -274,7 +282,9 @@ def decode(str code, cnp.ndarray a, cnp.ndarray beside):
     if not (cnp.PyArray_ISONESEGMENT(a) and cnp.PyArray_ISALIGNED(a)):
         raise ValueError("an array to decode has gaps")
     cdef cnp.ndarray x = np.empty(a.size, np.float32)
+    cdef gs_fpenv before = gs_fpenv_enter()
     found.codec.decode(&found, 0, cnp.PyArray_SIZE(x), <float *>cnp.PyArray_DATA(x))
+    gs_fpenv_leave(before)
     return x
 
 

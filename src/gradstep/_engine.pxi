@@ -351,7 +351,7 @@ cdef class Engine:
     def step(
         self, grads, double grad_scale=1.0, double clip_norm=0.0, bint guard=False,
     ):
-        """One step of every array whose gradient is not None.
+        """One step of every array whose gradient is not None; returns whether it was taken.
 
         Gradients are multiplied by grad_scale; clipped to clip_norm, if that is above 0;
         and if guard, there is no step where elements are not finite: see `report`.
@@ -366,6 +366,7 @@ cdef class Engine:
             with nogil:
                 self.found = gs_plan_step(&self.plan, &scaling)
             self.finish(&self.found)
+            return not self.found.skipped
         finally:
             self.leave()
 

@@ -55,8 +55,8 @@ class Optimizer(Assembled):
             return
         where = f"{self._owner}.step"
         scaling = engine_scaling(where, how)
-        self._engine.step(self._as_engine_takes(grads), *scaling)
-        refuse(where, how, StepReport(*self._engine.report()))
+        if not self._engine.step(self._as_engine_takes(grads), *scaling):
+            refuse(where, how, self.last_step)
 
     @property
     def last_step(self) -> StepReport:
