@@ -21,8 +21,8 @@ enum {
 /* Which arrays of a tensor are in code; its arithmetic is that of float then. */
 typedef struct gs_storage {
     gs_coded p, g, state[GS_MAX_STATE]; /* without a codec: they are in the segment */
-    bool master;   /* segment.p is p in float, from which p is encoded in each step */
-    uint64_t seed; /* of random numbers */
+    bool master; /* segment.p is p in float, from which p is encoded in each step */
+    uint64_t seed, number; /* random numbers are of those, the step and the element */
 } gs_storage;
 
 /* One tensor and all that its elementwise update needs. n elements lie without gaps in

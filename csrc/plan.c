@@ -86,12 +86,13 @@ static void prepare(const gs_plan *plan, gs_tensor *x, const double *sums)
 }
 
 /* The keys of the random numbers of step t: others for each tensor and array. */
-static void set_keys(gs_storage *in, uint64_t tensor, int64_t t)
+static void set_keys(gs_storage *in, int64_t t)
 {
     const uint64_t step = gs_mix(gs_mix(in->seed + GS_GOLDEN) + (uint64_t)t);
-    in->p.key = gs_mix(step + tensor * (GS_MAX_STATE + 1));
+    const uint64_t first = step + in->number * (GS_MAX_STATE + 1);
+    in->p.key = gs_mix(first);
     for (int k = 0; k < GS_MAX_STATE; k++)
-        in->state[k].key = gs_mix(step + tensor * (GS_MAX_STATE + 1) + 1 + (uint64_t)k);
+        in->state[k].key = gs_mix(first + 1 + (uint64_t)k);
 }
 
 /* States that begin as the parameter do so here, not when the optimizer is built:
@@ -101,7 +102,7 @@ static void copy_parameter(gs_plan *plan, const gs_tensor *x)
     const gs_segment *s = &x->segment;
     if (s->storage) {
         gs_storage *in = plan->storage + (x - plan->tensor);
-        set_keys(in, (uint64_t)(x - plan->tensor), x->t);
+        set_keys(in, x->t);
         if (x->t == 1 && s->kernel->copies)
             gs_staged_begin(s);
         return;

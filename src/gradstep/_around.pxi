@@ -17,7 +17,7 @@ cdef tuple report_of(const gs_report *found):
     )
 
 
-cdef bint share_parts(void *engine, size_t live) noexcept nogil:
+cdef gs_bool share_parts(void *engine, size_t live) noexcept nogil:
     """What C calls where tensors are parts of larger ones."""
     with gil:
         try:

@@ -11,7 +11,7 @@ _Coding = tuple[
     _Array | None,
     str | None,
     tuple[_Array | None, ...],
-    int,
+    tuple[int, int],
 ]
 
 def levels() -> tuple[str, ...]: ...

@@ -20,6 +20,7 @@ from gradstep.capi cimport (
     GS_MAX_HYPER,
     GS_MAX_SUMS,
     gradstep_api,
+    gs_bool,
     gs_codec,
     gs_coded,
     gs_report,

@@ -96,8 +96,8 @@ cdef class Engine:
         """Array i is stepped by `kernel` from now on, with these state arrays.
 
         coding : None, or the code of array i, the array beside it, its master in float32,
-        the code of all states, the arrays beside them, and the seed of random numbers;
-        None for each that there is not.
+        the code of all states, the arrays beside them, and seed and number of the array
+        for random numbers; None for each that there is not.
         """
         if i >= self.plan.tensors:
             raise IndexError(i)
@@ -128,7 +128,7 @@ cdef class Engine:
         self.plan.tensor[i].norm = (<Kernel>find("norm", kernel.dtype)).ptr
 
     cdef int bind_coded(self, size_t i, states, coding) except -1:
-        code, beside, master, state_code, scales, seed = coding
+        code, beside, master, state_code, scales, key = coding
         if not gs_plan_reserve_storage(&self.plan):
             raise MemoryError("no memory for the storage of an optimizer")
         cdef gs_storage *found = self.plan.storage + i
@@ -144,7 +144,7 @@ cdef class Engine:
                 raise ValueError(f"a master does not fit array {i}")
             self.plan.tensor[i].segment.p = cnp.PyArray_DATA(a)
             found.master = True
-        found.seed = seed
+        found.seed, found.number = key
         more = [a for a in (beside, master, *scales) if a is not None]
         self.states[i] = (*states, *more)
         return 0

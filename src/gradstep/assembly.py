@@ -295,7 +295,7 @@ class Assembled(_Parts, Declared):
             states, t = kept.kernel.state, self._engine.get_t(i)
             again = bool(states) and not set(self._states[i]) & set(states)
             self._states[i] = kept.arrays
-            coding = kept.layout.coding(kept.kernel, kept.arrays, options["seed"])
+            coding = kept.layout.coding(kept.kernel, kept.arrays, options["seed"], i)
             self._engine.bind(i, kept.kernel, kept.states(), coding)
             self._engine.set_t(i, 0 if again else t)
         if prepared and self._bound[j] is not None:

@@ -2,6 +2,9 @@
 from libc.stdint cimport int64_t, uint64_t
 
 
+cdef extern from "stdbool.h" nogil:
+    ctypedef unsigned char gs_bool "bool"
+
 cdef extern from "gradstep.h" nogil:
     enum:
         GRADSTEP_API
@@ -48,6 +51,7 @@ cdef extern from "gradstep.h" nogil:
         gs_coded *state
         bint master
         uint64_t seed
+        uint64_t number
 
     ctypedef struct gs_segment:
         const gs_kernel *kernel
@@ -79,7 +83,7 @@ cdef extern from "gradstep.h" nogil:
         gs_tensor **stepping
         double *sum
         gs_storage *storage
-        bint (*share)(void *with_, size_t live) noexcept nogil
+        gs_bool (*share)(void *with_, size_t live) noexcept nogil
         void *with_ "with"
 
     ctypedef struct gs_scaling:

@@ -53,7 +53,7 @@ def interleaved(
 
 def traffic(
     states: int, params: Sequence[Array], grads: Sequence[Array]
-) -> Callable[[], None]:
+) -> Callable[[], object]:
     """Return a call that streams copies of parameters and gradients, and some states.
 
     It runs by the same threads in the same shares as a step, on memory that is aligned
@@ -75,7 +75,7 @@ def steps(
     hyper: Mapping[str, float],
     params: Sequence[Array],
     grads: Sequence[Array],
-) -> Callable[[], None]:
+) -> Callable[[], object]:
     """Return a call that takes one step of all parameters by a C rule."""
     n, alone = len(params), len(params) == 1
     engine = _core.Engine(rule, tuple(params), ("",) * n, (0,) * n, 1, single=alone)

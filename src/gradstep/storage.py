@@ -63,13 +63,20 @@ class Layout(NamedTuple):
     param: str | None  # the code of the parameter
     state: str | None  # and of each state
 
-    def coding(self, kernel: _core.Kernel, kept: Mapping[str, Any], seed: int) -> Any:
-        """Return what `Engine.bind` takes; None if nothing is in code."""
+    def coding(
+        self, kernel: _core.Kernel, kept: Mapping[str, Any], seed: int, number: int
+    ) -> Any:
+        """Return what `Engine.bind` takes; None if nothing is in code.
+
+        The numbers by which is rounded are those of `seed` and of the place among all
+        parameters.
+        """
         if self.param is None and self.state is None:
             return None
         scales = tuple(kept.get(name + SCALE) for name in kernel.state)
         beside = kept.get(REMAINDER)
-        return self.param, beside, kept.get(MASTER), self.state, scales, seed
+        key = seed, number
+        return self.param, beside, kept.get(MASTER), self.state, scales, key
 
     def beside_results(
         self, kernel: _core.Kernel, kept: Mapping[str, Any], dtype: Any
@@ -79,7 +86,7 @@ class Layout(NamedTuple):
         if code is None and self.state is None:
             return None
         scales = tuple(kept.get(name + SCALE) for name in kernel.state)
-        return code, None, None, self.state, scales, 0
+        return code, None, None, self.state, scales, (0, 0)
 
 
 _STATES = {

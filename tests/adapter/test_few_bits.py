@@ -75,6 +75,19 @@ def test_tensors_have_the_bits_of_arrays(variant: str, half: str, kept: str) -> 
             assert array(p).tobytes() == a.tobytes()
 
 
+def test_random_numbers_are_those_of_the_place_among_all() -> None:
+    ours = tensors(1, torch.bfloat16)
+    arrays = [array(p) for p in ours]
+    options: dict[str, Any] = {"rounding": "stochastic", "seed": 5}
+    opt, other = gst.SGD(ours, lr=0.01, **options), gs.SGD(arrays, lr=0.01, **options)
+    for t in range(2, 5):
+        ours[1].grad = tensors(t, torch.bfloat16)[1]
+        ours[0].grad = tensors(t, torch.bfloat16)[0] if t > 3 else None
+        opt.step()
+        other.step([None if p.grad is None else array(p.grad) for p in ours])
+        assert array(ours[1]).tobytes() == arrays[1].tobytes()
+
+
 @pytest.mark.parametrize(("half", "kept"), cases())
 def test_going_on_from_a_saved_state(half: str, kept: str) -> None:
     def make() -> tuple[list[Tensor], Any]:

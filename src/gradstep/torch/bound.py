@@ -2,19 +2,18 @@
 
 import operator
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
 from gradstep import _core, storage
 from gradstep._torch import Watch, where_body
-from gradstep.assembly import find_kernel
 from gradstep.scaling import StepReport
-from gradstep.storage import Field, Layout
 from gradstep.structure import Array
 from gradstep.torch import gradients, tensors
 from gradstep.torch.names import UNCOUNTED, state_name
+from gradstep.torch.slots import Slot, bindable
 
 _CAPSULE = getattr(torch.Tensor, "__dlpack_c_exchange_api__", None)
 _BODY_AT = where_body(torch.empty(0))
@@ -31,26 +30,6 @@ Entry: TypeAlias = tuple[
 
 class Stale(Exception):  # noqa: N818  # no error: a sign to bind anew
     """Something is no longer as it was bound."""
-
-
-class Slot(NamedTuple):
-    """A parameter that has taken a step, or is about to take its first."""
-
-    where: str  # for messages
-    group: int
-    param: Any
-    kernel: _core.Kernel
-    layout: Layout
-
-    def expected(self, field: Field) -> dict[str, Any]:
-        """Return type and shape of a tensor that is kept beside the parameter."""
-        shape = self.param.shape
-        if field.per > 1:
-            shape = torch.Size([-(-self.param.numel() // field.per)])
-        return {
-            "dtype": tensors.tensor_dtype(field.dtype, self.param),
-            "shape": shape,
-        }
 
 
 class Bound:
@@ -72,7 +51,7 @@ class Bound:
         self._sparse: list[tuple[int, torch.Tensor]] = []  # gradients of a step
         self._scales = False  # whether it scales or clips others
         self._options = options
-        self._slots = slots = list(self._bindable(groups, state))
+        self._slots = slots = list(bindable(owner, method, groups, state, options))
         self._live = [tensors.local(slot.param) for slot in slots]
         # Gaps are closed in a copy, which is stepped instead.
         self._closed = [
@@ -90,7 +69,7 @@ class Bound:
             tensors.flat(p if closed is None else closed)
             for p, closed in zip(self._live, self._closed, strict=True)
         )
-        kept = [self._kept(slot, state.get(slot.param, {})) for slot in slots]
+        kept = [slot.kept(owner, method, state.get(slot.param, {})) for slot in slots]
         self._engine = _core.Engine(
             owner,
             arrays,
@@ -107,7 +86,7 @@ class Bound:
             beside = {k: tensors.flat(tensors.local(t)) for k, t in entry.items()}
             states = tuple(beside[name] for name in slot.kernel.state)
             seed = options[slot.group]["seed"]
-            coding = slot.layout.coding(slot.kernel, beside, seed)
+            coding = slot.layout.coding(slot.kernel, beside, seed, slot.number)
             self._engine.bind(i, slot.kernel, states, coding)
             self._restore(i, entry, state.get(slot.param, {}), taken)
         for j, found in enumerate(options):
@@ -130,46 +109,7 @@ class Bound:
             if any(torch.is_tensor(part) for part in _parts(g, method.options))
         ]
 
-    # -- parameters
-
-    def _bindable(
-        self, groups: list[dict[str, Any]], state: Mapping[Any, Any]
-    ) -> Iterator[Slot]:
-        for j, group in enumerate(groups):
-            rule = self._method.rule(self._options[j])
-            names = group.get("param_names")
-            for k, p in enumerate(group["params"]):
-                if p.grad is None and not state.get(p):
-                    continue
-                which = f"[{j}]['params'][{k}]"
-                which += f" ({names[k]})" if names else ""
-                where = f"{self._owner}: param_groups{which}"
-                tensors.check(where, p)
-                dtype = tensors.array_dtype(p)
-                kernel = find_kernel(where, rule, np.empty(0, dtype))
-                layout = storage.layout(where, kernel, dtype, self._options[j])
-                _check_layout(where, p, layout)
-                yield Slot(which, j, p, kernel, layout)
-
     # -- states
-
-    def _kept(self, slot: Slot, entry: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the states that a parameter has, checked; those that lack are None."""
-        found: dict[str, Any] = {}
-        for name, field in slot.layout.fields.items():
-            key = state_name(self._method.__name__, name)
-            value = entry.get(key)
-            if value is not None:
-                where = f"{self._owner}: state{slot.where}[{key!r}]"
-                tensors.check(where, value, known=None)
-                for what, wanted in slot.expected(field).items():
-                    if getattr(value, what) != wanted:
-                        raise ValueError(
-                            f"{where} has {what} {getattr(value, what)}, expected "
-                            f"{wanted} beside its parameter"
-                        )
-            found[name] = value
-        return found
 
     def _make_states(self, kept: list[dict[str, Any]]) -> None:
         """Put new states where some lack, or are in another order than parameters."""
@@ -345,7 +285,7 @@ class Bound:
     def _rests(self, slot: Slot) -> bool:
         """Return whether elements without gradient stay as they are, states too."""
         options = self._options[slot.group]
-        coded = slot.layout.coding(slot.kernel, {}, 0) is not None
+        coded = slot.layout.param is not None or slot.layout.state is not None
         return slot.kernel.rests and not options.get("weight_decay") and not coded
 
     def _step_rows(self, i: int, g: torch.Tensor, options: dict[str, Any]) -> None:
@@ -390,21 +330,6 @@ def _parts(group: Mapping[str, Any], options: Mapping[str, Any]) -> Iterator[Any
     for name in options:
         value = group.get(name)
         yield from value if isinstance(value, (tuple, list)) else (value,)
-
-
-def _check_layout(where: str, p: Any, layout: Layout) -> None:
-    """Refuse what is kept in other pieces than its parameter."""
-    pieces = any(field.per > 1 for field in layout.fields.values())
-    if pieces and tensors.is_distributed(p):
-        raise ValueError(
-            f"{where} is a DTensor, whose shards do not end where scales do; use "
-            "state_dtype='bfloat16'"
-        )
-    if layout.state is not None and p.is_complex():
-        raise ValueError(
-            f"{where} is complex, so state_dtype must be None; pass "
-            "torch.view_as_real(p) as the parameter"
-        )
 
 
 def _place(t: torch.Tensor) -> tuple[Any, ...]:
