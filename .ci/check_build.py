@@ -81,7 +81,7 @@ def loops_vectorised(build: Path) -> int:
 
 
 def codes_vectorised(build: Path) -> int:
-    """Check that numbers are coded and decoded by packed arithmetic, of integers mostly."""
+    """Check that numbers are coded and decoded by packed operations."""
     entries = json.loads((build / "compile_commands.json").read_text())
     found = 0
     for entry in (e for e in entries if e["file"].endswith("codec.c")):

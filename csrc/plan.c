@@ -166,37 +166,53 @@ static bool sum_up(gs_plan *plan, size_t live)
     return !plan->share || plan->share(plan->with, live);
 }
 
-/* Sums over all gradients, scaled: their squares, and how many are not finite. */
-static bool sum_squares(gs_plan *plan, size_t live, double *sum)
+/* The sum over all gradients, scaled, of what one of their two kernels gathers: squares
+ * times far^2, or how many elements are not finite. A scale up to 1, by which no element
+ * overflows, multiplies the sum; a larger one each element, as in the step itself. */
+static double sum_over_all(gs_plan *plan, size_t live, bool counts, double far,
+                           gs_report *found)
+{
+    double sum = 0;
+    for (size_t i = 0; i < live; i++) {
+        const gs_tensor *x = plan->stepping[i];
+        const double scale = x->segment.grad_scale * far;
+        plan->live[i].kernel = counts ? x->nonfinite : x->norm;
+        plan->live[i].grad_scale = fabs(scale) > 1 || far != 1 ? scale : 1;
+    }
+    found->failed |= !sum_up(plan, live);
+    for (size_t i = 0; i < live; i++) {
+        gs_segment *s = plan->live + i;
+        const double scale = plan->stepping[i]->segment.grad_scale;
+        const double squared = s->grad_scale == 1 && !counts ? scale * scale : 1;
+        sum += plan->sum[i * GS_MAX_SUMS] * squared;
+        s->kernel = plan->stepping[i]->segment.kernel;
+        s->grad_scale = scale;
+    }
+    return sum;
+}
+
+static double count_nonfinite(gs_plan *plan, size_t live, gs_report *found)
 {
     for (size_t i = 0; i < live; i++)
-        plan->live[i].kernel = plan->stepping[i]->norm;
-    const bool done = sum_up(plan, live);
-    sum[0] = sum[1] = 0;
-    for (size_t i = 0; i < live; i++) {
-        sum[0] += plan->sum[i * GS_MAX_SUMS];
-        sum[1] += plan->sum[i * GS_MAX_SUMS + 1];
-        plan->live[i].kernel = plan->stepping[i]->segment.kernel;
-    }
-    return done;
+        if (!plan->stepping[i]->nonfinite)
+            return 1;
+    return sum_over_all(plan, live, true, 1, found);
 }
 
 #define FAR 0x1p-600 /* brings squares that leave the range of double back into it */
 
-/* Notes the norm, NaN where gradients are not finite, and how many are not. */
+/* Notes the norm, NaN where gradients are not finite, and how many elements are not; they
+ * are counted only where the squares say that there are some. */
 static void find_norm(gs_plan *plan, size_t live, gs_report *found)
 {
-    double sum[2], nearer[2];
+    const double squares = sum_over_all(plan, live, false, 1, found);
     found->measured = true;
-    found->failed = !sum_squares(plan, live, sum);
-    found->nonfinite = sum[1];
-    found->grad_norm = length(sum[0]);
-    if (found->failed || sum[1] > 0 || sum[0] - sum[0] == 0)
+    found->grad_norm = length(squares);
+    if (found->failed || squares - squares == 0)
         return;
-    rescale(plan, live, FAR);
-    found->failed = !sum_squares(plan, live, nearer);
-    rescale(plan, live, 1 / FAR);
-    found->grad_norm = length(nearer[0]) / FAR;
+    found->nonfinite = count_nonfinite(plan, live, found);
+    if (!found->failed && found->nonfinite == 0)
+        found->grad_norm = length(sum_over_all(plan, live, false, FAR, found)) / FAR;
 }
 
 static double clip_factor(double clip_norm, double clip_eps, double norm)

@@ -20,7 +20,8 @@ typedef struct gs_tensor {
     size_t group;
     int64_t t; /* steps taken */
     double scalar[GS_MAX_SCALARS];
-    const gs_kernel *norm; /* gathers the squares of the gradient */
+    const gs_kernel *norm;      /* gathers the squares of the gradient */
+    const gs_kernel *nonfinite; /* counts its elements that are none; NULL: 1 if any */
     bool moving; /* has a gradient, segment.g, in the coming step; false after it */
 } gs_tensor;
 

@@ -2,6 +2,8 @@
  * block is added in lane i mod GS_LANES, and the lanes by a fixed tree, in double;
  * so neither the width of vectors nor the number of threads shows in a sum. */
 
+enum { K(width) = sizeof(SUMS) / sizeof(double) };
+
 #define LANES(name) , double *restrict lane_##name
 #define ADD(name) lane_##name[k] += term.name;
 RULE_FN void K(gather_lanes)(size_t n, const P *restrict p, const G *restrict g,
@@ -43,13 +45,44 @@ RULE_LOOP void K(gather_block)(size_t n, const P *restrict p, const G *restrict 
 #undef FROM
 #undef ZERO
 
+#ifdef RULE_ONLY_G
+/* Whole blocks of gradients as they are: several at once, since memory gives more to a
+ * few streams than to one. */
+enum { K(TOGETHER) = 4 };
+#define ZERO(name) double lane_##name[K(TOGETHER)][GS_LANES] = {0};
+#define LANES(name) , lane_##name[b]
+#define SUM(name) *sum++ = gs_tree(lane_##name[b]);
+RULE_LOOP void K(gather_together)(const G *restrict g, const COEF *restrict coef,
+                                  double *restrict sum)
+{
+    RULE_SUMS(ZERO)
+    for (size_t i = 0; i < GS_BLOCK; i += GS_LANES)
+        for (size_t b = 0; b < K(TOGETHER); b++)
+            K(gather_lanes)(GS_LANES, g, g + b * GS_BLOCK + i, 1,
+                            coef RULE_SUMS(LANES));
+    for (size_t b = 0; b < K(TOGETHER); b++) {
+        RULE_SUMS(SUM)
+    }
+}
+#undef SUM
+#undef LANES
+#undef ZERO
+#endif
+
 /* Blocks begin at multiples of GS_BLOCK, as `begin` does. */
 #define FROM(name) , (T *)s->state[K(at_##name)] + at
 static void K(gather_range)(const gs_segment *s, size_t begin, size_t end)
 {
-    for (size_t at = begin; at < end; at += GS_BLOCK) {
+    size_t at = begin;
+#ifdef RULE_ONLY_G
+    const size_t together = (size_t)K(TOGETHER) * GS_BLOCK;
+    for (; s->grad_scale == 1 && end - at >= together; at += together)
+        K(gather_together)((const G *)s->g + at, s->coef,
+                           s->partial + at / GS_BLOCK * K(width));
+#endif
+    for (; at < end; at += GS_BLOCK) {
         const size_t n = end - at < GS_BLOCK ? end - at : GS_BLOCK;
-        double *sum = s->partial + at / GS_BLOCK * (sizeof(SUMS) / sizeof(double));
+        double *sum = s->partial + at / GS_BLOCK * K(width);
         K(gather_block)(n, (const P *)s->p + at, (const G *)s->g + at, (T)s->grad_scale,
                         s->coef, sum RULE_STATE(FROM));
     }

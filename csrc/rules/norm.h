@@ -1,11 +1,10 @@
-/* Not a rule: the sum of the squares of the gradient, for clipping, and how many of its
- * elements are not finite. */
+/* Not a rule: the sum of the squares of the gradient, for clipping. */
 #define RULE norm
 #define RULE_HYPER(X)
 #define RULE_STATE(X)
 #define RULE_COEF(X)
 #define RULE_STEPS 0
-#define RULE_SUMS(X) X(squares) X(nonfinite)
+#define RULE_SUMS(X) X(squares)
 #define RULE_ACROSS
 #define RULE_ONLY_G
 #include "../rule_begin.h"
@@ -19,7 +18,6 @@ RULE_FN void K(gather)(T p, T g, STATE *s, const COEF *c, SUMS *term)
 {
     (void)p, (void)s, (void)c;
     term->squares = (double)g * (double)g;
-    term->nonfinite = g - g == 0 ? 0 : 1;
 }
 
 #include "../rule_end.h"

@@ -126,6 +126,7 @@ cdef class Engine:
             self.bind_coded(i, states, coding)
         self.read_gradients_as(i, p)
         self.plan.tensor[i].norm = (<Kernel>find("norm", kernel.dtype)).ptr
+        self.plan.tensor[i].nonfinite = (<Kernel>find("nonfinite", kernel.dtype)).ptr
 
     cdef int bind_coded(self, size_t i, states, coding) except -1:
         code, beside, master, state_code, scales, key = coding

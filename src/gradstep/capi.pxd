@@ -67,6 +67,7 @@ cdef extern from "gradstep.h" nogil:
         int64_t t
         double *scalar
         const gs_kernel *norm
+        const gs_kernel *nonfinite
         bint moving
 
     ctypedef struct gs_group:
