@@ -1,5 +1,5 @@
 # Part of _core.pyx: what stands around an engine: how a step scales gradients, what it
-# reports, and which arrays go together.
+# reports, which arrays go together, and which addresses it writes to.
 
 cdef double CLIP_EPS = 1e-6  # beside the norm, as in torch.nn.utils.clip_grad_norm_
 
@@ -53,3 +53,34 @@ cpdef bint unchanged(cnp.ndarray p, cnp.ndarray view) noexcept:
         and memcmp(cnp.PyArray_DIMS(p), cnp.PyArray_DIMS(view), extent) == 0
         and memcmp(cnp.PyArray_STRIDES(p), cnp.PyArray_STRIDES(view), extent) == 0
     )
+
+
+cdef class _Ranges:
+    """_Ranges of addresses, in order, none of which overlap: from each start to its end."""
+
+    def __cinit__(self, list ranges):
+        self.count = len(ranges)
+        self.low = <uintptr_t *>malloc((self.count + 1) * sizeof(uintptr_t))
+        self.high = <uintptr_t *>malloc((self.count + 1) * sizeof(uintptr_t))
+        if self.low == NULL or self.high == NULL:
+            raise MemoryError("no memory for the address ranges of an optimizer")
+        for k, (start, end) in enumerate(ranges):
+            self.low[<size_t>k] = start
+            self.high[<size_t>k] = end
+
+    def __dealloc__(self):
+        free(self.low)
+        free(self.high)
+
+    cdef bint meets(self, uintptr_t at, size_t bytes) noexcept:
+        """Whether one of them and these bytes have an address in common."""
+        cdef size_t left = 0, right = self.count, middle
+        if bytes == 0:
+            return False
+        while left < right:  # the first range that ends after `at`
+            middle = (left + right) // 2
+            if self.high[middle] <= at:
+                left = middle + 1
+            else:
+                right = middle
+        return left < self.count and self.low[left] < at + bytes

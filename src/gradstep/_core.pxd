@@ -113,6 +113,13 @@ cdef class Kernel:
     cdef readonly bint rests
 
 
+cdef class _Ranges:
+    cdef uintptr_t *low
+    cdef uintptr_t *high
+    cdef size_t count
+    cdef bint meets(self, uintptr_t at, size_t bytes) noexcept
+
+
 cdef class Engine:
     cdef gs_plan plan
     cdef readonly str owner
@@ -132,9 +139,7 @@ cdef class Engine:
     cdef list direct
     cdef object on_change
     cdef int *grad_type
-    cdef uintptr_t *low
-    cdef uintptr_t *high
-    cdef size_t ranges
+    cdef _Ranges written
     cdef tuple scalar_names(self, size_t i)
     cdef size_t sums_of(self, size_t i)
     cdef int refresh(self) except -1

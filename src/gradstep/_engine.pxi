@@ -22,6 +22,7 @@ cdef class Engine:
         if not len(arrays) == len(suffixes) == len(group_of):
             raise ValueError("arrays, suffixes and group_of must be of one length")
         self.found.clip_factor = 1
+        self.written = _Ranges([])
         self.states = [()] * len(arrays)
         self.direct = [{}] * groups
         self.grad_type = <int *>malloc((len(arrays) + 1) * sizeof(int))
@@ -46,11 +47,9 @@ cdef class Engine:
     def __dealloc__(self):
         gs_plan_free(&self.plan)
         free(self.grad_type)
-        free(self.low)
-        free(self.high)
 
     def _index_ranges(self):
-        """The address ranges that steps write to, sorted, to be searched by `take`."""
+        """Note what steps write to, to be searched by `take`."""
         cdef cnp.ndarray a
         written = []
         for i, array in enumerate(self.arrays):
@@ -66,17 +65,7 @@ cdef class Engine:
                     f"{self.owner}: params{self.suffixes[other]} shares memory with "
                     f"params{self.suffixes[one]}; pass each element once"
                 )
-        free(self.low)
-        free(self.high)
-        self.ranges = len(written)
-        self.low = <uintptr_t *>malloc((self.ranges + 1) * sizeof(uintptr_t))
-        self.high = <uintptr_t *>malloc((self.ranges + 1) * sizeof(uintptr_t))
-        if self.low == NULL or self.high == NULL:
-            self.ranges = 0
-            raise MemoryError("no memory for the address ranges of an optimizer")
-        for k, (start, end, _) in enumerate(written):
-            self.low[<size_t>k] = start
-            self.high[<size_t>k] = end
+        self.written = _Ranges([(start, end) for start, end, _ in written])
 
     cdef int enter(self) except -1:
         if not gs_plan_enter(&self.plan):
@@ -461,16 +450,7 @@ cdef class Engine:
 
     cdef int check_overlap(self, size_t i, uintptr_t at, size_t bytes) except -1:
         """A written range must not be read as a gradient in the same step."""
-        cdef size_t left = 0, right = self.ranges, middle
-        if bytes == 0:
-            return 0
-        while left < right:  # the first range that ends after `at`
-            middle = (left + right) // 2
-            if self.high[middle] <= at:
-                left = middle + 1
-            else:
-                right = middle
-        if left < self.ranges and self.low[left] < at + bytes:
+        if self.written.meets(at, bytes):
             raise ValueError(
                 f"{self.owner}.step: grads{self.suffixes[i]} shares memory with a "
                 "parameter or its state, which the step would overwrite; pass g.copy()"
