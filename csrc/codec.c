@@ -116,8 +116,14 @@ static void bf16_random_encode(const gs_coded *a, size_t from, size_t n, const f
 LOOP void split_values(size_t n, const any16 *restrict high, const any16 *restrict low,
                        float *restrict x)
 {
-    for (size_t i = 0; i < n; i++)
-        x[i] = of_bits(((uint32_t)high[i] << 16) + (uint32_t)(int32_t)(int16_t)low[i]);
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t upper = (uint32_t)high[i] << 16;
+        const uint32_t whole = upper + (uint32_t)(int32_t)(int16_t)low[i];
+        /* The lower half of a number that has been overwritten may lead away from 0 or
+         * an infinity to nowhere. */
+        const uint32_t turned = (whole ^ upper) & SIGN_BIT;
+        x[i] = of_bits(turned || MAGNITUDE(whole) > INFINITE ? upper : whole);
+    }
 }
 
 /* The upper half is the nearest bfloat16, ties away from zero: a tie to even would leave

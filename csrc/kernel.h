@@ -21,6 +21,7 @@ enum {
 /* Which arrays of a tensor are in code; its arithmetic is that of float then. */
 typedef struct gs_storage {
     gs_coded p, g, state[GS_MAX_STATE]; /* without a codec: they are in the segment */
+    bool reads;  /* states are not written, nor encoded again, which rounds */
     bool master; /* segment.p is p in float, from which p is encoded in each step */
     uint64_t seed, number; /* random numbers are of those, the step and the element */
 } gs_storage;

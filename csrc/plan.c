@@ -166,37 +166,56 @@ static bool sum_up(gs_plan *plan, size_t live)
     return !plan->share || plan->share(plan->with, live);
 }
 
-/* The sum over all gradients, scaled, of what one of their two kernels gathers: squares
- * times far^2, or how many elements are not finite. A scale up to 1, by which no element
- * overflows, multiplies the sum; a larger one each element, as in the step itself. */
-static double sum_over_all(gs_plan *plan, size_t live, bool counts, double far,
-                           gs_report *found)
+/* The largest scale of a gradient. */
+static double largest_scale(const gs_plan *plan, size_t live)
+{
+    double most = 0;
+    for (size_t i = 0; i < live; i++)
+        most = fmax(most, fabs(plan->stepping[i]->segment.grad_scale));
+    return most;
+}
+
+/* The sum over all gradients of the squares of each times its scale / whole. Elements are
+ * multiplied by `far` before, and by their scale if it is above 1, as in the step itself,
+ * where they may overflow; other scales multiply the sum. */
+static double sum_squares(gs_plan *plan, size_t live, double far, double whole,
+                          gs_report *found)
 {
     double sum = 0;
     for (size_t i = 0; i < live; i++) {
         const gs_tensor *x = plan->stepping[i];
-        const double scale = x->segment.grad_scale * far;
-        plan->live[i].kernel = counts ? x->nonfinite : x->norm;
-        plan->live[i].grad_scale = fabs(scale) > 1 || far != 1 ? scale : 1;
+        plan->live[i].kernel = x->norm;
+        plan->live[i].grad_scale =
+            far != 1 || fabs(x->segment.grad_scale) <= 1 ? far : x->segment.grad_scale;
     }
     found->failed |= !sum_up(plan, live);
     for (size_t i = 0; i < live; i++) {
-        gs_segment *s = plan->live + i;
-        const double scale = plan->stepping[i]->segment.grad_scale;
-        const double squared = s->grad_scale == 1 && !counts ? scale * scale : 1;
-        sum += plan->sum[i * GS_MAX_SUMS] * squared;
-        s->kernel = plan->stepping[i]->segment.kernel;
-        s->grad_scale = scale;
+        const gs_tensor *x = plan->stepping[i];
+        const bool taken = plan->live[i].grad_scale != far;
+        const double scale = (taken ? 1 : x->segment.grad_scale) / whole;
+        sum += plan->sum[i * GS_MAX_SUMS] * (scale * scale);
+        plan->live[i].kernel = x->segment.kernel;
+        plan->live[i].grad_scale = x->segment.grad_scale;
     }
     return sum;
 }
 
+/* How many elements, scaled as in the step, are not finite. */
 static double count_nonfinite(gs_plan *plan, size_t live, gs_report *found)
 {
-    for (size_t i = 0; i < live; i++)
-        if (!plan->stepping[i]->nonfinite)
-            return 1;
-    return sum_over_all(plan, live, true, 1, found);
+    double count = 0;
+    for (size_t i = 0; i < live; i++) {
+        plan->live[i].kernel = plan->stepping[i]->nonfinite;
+        if (!plan->live[i].kernel)
+            count = 1;
+    }
+    if (!count)
+        found->failed |= !sum_up(plan, live);
+    for (size_t i = 0; i < live; i++) {
+        count += plan->live[i].kernel ? plan->sum[i * GS_MAX_SUMS] : 0;
+        plan->live[i].kernel = plan->stepping[i]->segment.kernel;
+    }
+    return count;
 }
 
 #define FAR 0x1p-600 /* brings squares that leave the range of double back into it */
@@ -205,14 +224,16 @@ static double count_nonfinite(gs_plan *plan, size_t live, gs_report *found)
  * are counted only where the squares say that there are some. */
 static void find_norm(gs_plan *plan, size_t live, gs_report *found)
 {
-    const double squares = sum_over_all(plan, live, false, 1, found);
+    const double squares = sum_squares(plan, live, 1, 1, found);
     found->measured = true;
     found->grad_norm = length(squares);
     if (found->failed || squares - squares == 0)
         return;
     found->nonfinite = count_nonfinite(plan, live, found);
-    if (!found->failed && found->nonfinite == 0)
-        found->grad_norm = length(sum_over_all(plan, live, false, FAR, found)) / FAR;
+    if (found->failed || found->nonfinite > 0)
+        return;
+    const double most = largest_scale(plan, live);
+    found->grad_norm = length(sum_squares(plan, live, FAR, most, found)) * most / FAR;
 }
 
 static double clip_factor(double clip_norm, double clip_eps, double norm)

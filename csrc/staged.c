@@ -78,7 +78,7 @@ static void open_piece(stage *s, const gs_segment *from, size_t at, size_t n)
 
 static void close_states(const stage *s, const gs_storage *in, size_t at, size_t n)
 {
-    for (size_t k = 0; s->part.kernel->state[k]; k++)
+    for (size_t k = 0; s->part.kernel->state[k] && !in->reads; k++)
         closed(in->state + k, at, n, s->part.state[k]);
 }
 
@@ -128,6 +128,8 @@ void gs_staged_begin(const gs_segment *s)
         n = s->n - at < PIECE ? s->n - at : PIECE;
         stage stage = {.next = room};
         const float *p = opened_parameter(&stage, s, at, n);
+        if (p != room) /* at any address */
+            p = memcpy(room, p, n * sizeof *p);
         for (int k = 0; k < GS_MAX_STATE; k++) {
             const gs_coded *state = s->storage->state + k;
             if (!(s->kernel->copies >> k & 1))

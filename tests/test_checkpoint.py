@@ -20,7 +20,7 @@ from safetensors.numpy import save_file
 import gradstep as gs
 from gradstep import lls
 from gradstep import lr_scheduler as lrs
-from gradstep.checkpoint import tree
+from gradstep.checkpoint import container, tree
 from support import floats
 from variants import MEAN, VARIANTS
 
@@ -288,6 +288,51 @@ HEADERS: dict[str, tuple[Any, str]] = {
 def test_headers_that_were_changed(case: str, saved: bytes, tmp_path: Path) -> None:
     change, words = HEADERS[case]
     refused(tmp_path / "run", rewritten(saved, change), words)
+
+
+@pytest.mark.parametrize(
+    "arrays", ["[]", "{", "3", '{"0.params.0": 5}', '{"a": ["I8", [1], "C", ""]}', None]
+)
+def test_headers_with_a_sum_that_fits(
+    arrays: str | None, saved: bytes, tmp_path: Path
+) -> None:
+    def forge(header: dict[str, Any]) -> None:
+        notes = header["__metadata__"]
+        if arrays is None:
+            del notes["tree"]
+        else:
+            notes["arrays"] = arrays
+        notes["sum"] = container._digest_of_notes(notes)
+
+    refused(
+        tmp_path / "run", rewritten(saved, forge), "is not what gradstep.save writes"
+    )
+
+
+def test_parameters_that_cannot_be_written(tmp_path: Path) -> None:
+    w = np.ones(3)
+    opt = gs.Adam(w, lr=0.5)
+    opt.step(np.ones(3))
+    gs.save(tmp_path / "run", opt)
+    v = np.zeros(3)
+    other = gs.Adam(v, lr=0.1)
+    v.flags.writeable = False
+    with pytest.raises(
+        ValueError, match="parameter 0 goes to an array that is read-on"
+    ):
+        gs.load(tmp_path / "run", other)
+    assert (other.lr, other.state[0]["step"]) == (0.1, 0)
+
+
+def test_a_tree_too_deep_to_be_read_is_not_written(tmp_path: Path) -> None:
+    deep: Any = 0
+    for _ in range(300):
+        deep = [deep]
+    opt = gs.Adam([{"params": np.ones(2), "initial_lr": 0.1}])
+    opt.param_groups[0]["initial_lr"] = deep
+    with pytest.raises(ValueError, match="is nested too deeply"):
+        gs.save(tmp_path / "run", opt)
+    assert os.listdir(tmp_path) == []
 
 
 def test_files_of_others(tmp_path: Path) -> None:

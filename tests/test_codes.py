@@ -57,6 +57,15 @@ def test_halves_make_the_float_again() -> None:
     assert np.isnan(found[~finite]).all()
 
 
+def test_halves_that_do_not_belong_together_leave_the_upper_one() -> None:
+    high = np.array([0x0000, 0x8000, 0x7F80, 0xFF80, 0x3F80], u2)
+    low = np.array([-1, -1, 5, 5, -1], np.int16).view(u2)
+    found = _core.decode("bf16_split", high, low)
+    assert found[:4].tolist() == [0.0, 0.0, np.inf, -np.inf]
+    assert np.signbit(found).tolist() == [False, True, False, True, False]
+    assert found[4] == np.nextafter(f4(1), f4(0))
+
+
 def test_random_rounding_is_right_on_average() -> None:
     value, n = 1.0 + 3 / 1024, 2**18  # 3/8 of the way
     w = gs.to_bfloat16(np.full(n, 1.0))

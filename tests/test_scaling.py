@@ -118,6 +118,15 @@ def test_squares_beyond_all_doubles_do_not_matter() -> None:
     np.testing.assert_allclose(w, [-1.5e200, 2e200])
 
 
+@pytest.mark.parametrize("scale", [1e-150, 1e-30, 1.0, 3.0])
+def test_nor_does_a_scale_that_brings_them_back(scale: float) -> None:
+    w = np.zeros(4)
+    opt = gs.SGD(w, lr=1.0)
+    opt.step(np.full(4, 1e200), grad_scale=scale, clip_norm=1.0)
+    assert opt.last_step.grad_norm == pytest.approx(2e200 * scale)
+    np.testing.assert_allclose(w, -0.5)
+
+
 # -- what is not finite
 
 

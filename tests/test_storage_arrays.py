@@ -1,6 +1,7 @@
 """Arrays in few bits of any shape, copies of their optimizers, and refusals."""
 
 import copy
+import functools
 import math
 import pickle
 from typing import Any
@@ -183,6 +184,72 @@ def test_a_skipped_step_changes_no_byte() -> None:
             opt.step(coded(bad, kind), nonfinite="skip")
             assert opt.last_step.skipped
             assert image(opt) == before
+
+
+@pytest.mark.parametrize("written", [0.0, -0.0, 1.0, -3e38])
+def test_a_split_parameter_that_is_overwritten(written: float) -> None:
+    w = gs.to_bfloat16(floats(1, 1000, f4))
+    opt = gs.SGD(w, lr=1e-4, master="split")
+    opt.step(floats(2, 1000, f4))
+    w[...] = gs.to_bfloat16(np.full(1000, written))
+    opt.step(np.zeros(1000, f4))
+    found = gs.from_bfloat16(w)
+    assert (found == gs.from_bfloat16(gs.to_bfloat16(written))).all()
+    assert (np.signbit(found) == np.signbit(written)).all()
+
+
+def test_to_look_at_an_average_changes_no_state() -> None:
+    for options in ({"state_dtype": "uint8"}, {"state_dtype": "bfloat16"}):
+        w = floats(1, 1 << 20, f4)
+        opt = gs.ScheduleFreeSGD(w, lr=0.1, **options)
+        opt.step(floats(2, w.size, f4))
+        before = image(opt)
+        opt.eval_params()
+        assert image(opt) == before
+
+
+def test_groups_of_different_storage_are_copied() -> None:
+    groups = [
+        {"params": gs.to_bfloat16(np.ones(300)), "master": "split"},
+        {"params": np.ones(300, f4), "state_dtype": "uint8", "seed": 3},
+    ]
+    opt = gs.Adam(groups, lr=0.1)
+    grads = [floats(1, 300, f4), floats(2, 300, f4)]
+    opt.step(grads)
+    others = [copy.deepcopy(opt), pickle.loads(pickle.dumps(opt))]
+    for one in (opt, *others):
+        one.step(grads)
+    assert image(opt) == image(others[0]) == image(others[1])
+    base = functools.partial(gs.Adam, lr=0.1, state_dtype="uint8")
+    sam = gs.SAM([{"params": np.ones(300, f4)}, {"params": np.ones(2)}], gs.SGD)
+    copy.deepcopy(sam)
+    sam = gs.SAM(np.ones(300, f4), base)
+    assert copy.deepcopy(sam).base.state_dtype == "uint8"
+
+
+def test_codes_do_not_change_places_without_their_scales() -> None:
+    saved = gs.Adam(np.ones((40, 30), f4), state_dtype="uint8")
+    saved.step(floats(1, 1200, f4).reshape(40, 30))
+    other = gs.Adam(np.ones((40, 30), f4, order="F"), state_dtype="uint8")
+    before = image(other)
+    with pytest.raises(ValueError, match=r"\['m'\] has its elements in C order"):
+        other.load_state_dict(saved.state_dict())
+    assert image(other) == before
+
+
+def test_numbers_without_axes() -> None:
+    w = gs.to_bfloat16(2.5)
+    assert w.shape == ()
+    gs.SGD(w, lr=1.0).step(gs.to_bfloat16(0.5))
+    assert gs.from_bfloat16(w) == 2.0
+
+
+def test_averages_of_arrays_at_any_address() -> None:
+    raw = np.zeros(2001, np.uint8)
+    w = raw[1:].view(np.float16)
+    opt = gs.ScheduleFreeSGD(w, lr=0.1, master="float32")
+    opt.step(np.ones(1000, f4))
+    assert opt.eval_params().shape == (1000,)
 
 
 # -- refusals

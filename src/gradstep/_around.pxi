@@ -56,7 +56,7 @@ cpdef bint unchanged(cnp.ndarray p, cnp.ndarray view) noexcept:
 
 
 cdef class _Ranges:
-    """_Ranges of addresses, in order, none of which overlap: from each start to its end."""
+    """Ranges of addresses, in order, none of which overlap: from each start to its end."""
 
     def __cinit__(self, list ranges):
         self.count = len(ranges)

@@ -11,7 +11,7 @@ _Coding = tuple[
     _Array | None,
     str | None,
     tuple[_Array | None, ...],
-    tuple[int, int],
+    tuple[int, int] | None,
 ]
 
 def levels() -> tuple[str, ...]: ...

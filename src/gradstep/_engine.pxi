@@ -86,7 +86,7 @@ cdef class Engine:
 
         coding : None, or the code of array i, the array beside it, its master in float32,
         the code of all states, the arrays beside them, and seed and number of the array
-        for random numbers; None for each that there is not.
+        for random numbers, None if states are only read; None for each that there is not.
         """
         if i >= self.plan.tensors:
             raise IndexError(i)
@@ -134,7 +134,10 @@ cdef class Engine:
                 raise ValueError(f"a master does not fit array {i}")
             self.plan.tensor[i].segment.p = cnp.PyArray_DATA(a)
             found.master = True
-        found.seed, found.number = key
+        if key is None:
+            found.reads = True
+        else:
+            found.seed, found.number = key
         more = [a for a in (beside, master, *scales) if a is not None]
         self.states[i] = (*states, *more)
         return 0

@@ -20,6 +20,7 @@ class Watch:
         state: dict[Any, Any],
         entries: list[Any],
         hints: Any,
+        places: Any,
         offset: int,
         counts: Any,
         scalars: Any,

@@ -125,7 +125,8 @@ cdef class Watch:
     plain : (n,) uint8, whether its memory is that array, in the same order.
     state : `optimizer.state`. For each array:
     entries : what stands there: a dict, names and tensors in it, and those of them that
-        are the kernel's states, in its order.
+        steps write to, the kernel's states first, in its order.
+    places : (arrays, tensors beside each) uint64, where those of `entries` begin;
     hints : (arrays, LINES (1 + states)) uint64, addresses that a look at the parameter
         and at its states reads; offset : where in a gradient another such stands, or 0.
     counts, scalars : float32 (arrays,) and float64 (arrays, most), or None: what the
@@ -141,6 +142,7 @@ cdef class Watch:
     cdef Py_ssize_t[::1] index
     cdef uint8_t[::1] plain
     cdef uint64_t[:, ::1] hints
+    cdef uint64_t[:, ::1] places
     cdef size_t offset
     cdef size_t turn  # the first of the arrays whose states are looked at next
     cdef float *count
@@ -149,11 +151,13 @@ cdef class Watch:
 
     def __init__(
         self, Engine engine, capsule, kind, list params, index, plain,
-        object state, list entries, hints, size_t offset, counts, scalars, fit, bump,
+        object state, list entries, hints, places, size_t offset, counts, scalars, fit,
+        bump,
     ):
         self.engine, self.kind, self.is_neg = engine, kind, kind.is_neg
         self.look = find_look(capsule)
-        self.params, self.index, self.hints = params, index, hints
+        self.params, self.index = params, index
+        self.hints, self.places = hints, places
         self.plain = plain if self.look != NULL else np.zeros_like(plain)
         self.state, self.fit, self.bump, self.offset = state, fit, bump, offset
         self.entries, self.names, self.values, self.arrays = (
@@ -249,16 +253,19 @@ cdef class Watch:
         return (i + n - self.turn) % n < AT_ONCE
 
     cdef bint states_match(self, size_t i, const DLTensor *p) except -1:
-        """Whether states are where they were, in the order of the parameter."""
+        """Whether all that is written beside a parameter is where it was, and the states
+        of its rule, which come first, in its order."""
         cdef DLTensor s
         cdef tuple held = self.arrays[i]
         cdef gs_segment *segment = &self.engine.plan.tensor[i].segment
         cdef Py_ssize_t k
+        cdef bint of_rule = True
         for k in range(len(held)):
+            of_rule = of_rule and segment.kernel.state[k] != NULL
             if (
                 not self.look_at(held[k], &s)
-                or (begin_of(&s) != segment.state[k] and segment.n)
-                or not alike(p, &s)
+                or (<uintptr_t>begin_of(&s) != self.places[i, k] and segment.n)
+                or (of_rule and not alike(p, &s))
             ):
                 return False
         return True

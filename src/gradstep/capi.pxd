@@ -49,6 +49,7 @@ cdef extern from "gradstep.h" nogil:
         gs_coded p
         gs_coded g
         gs_coded *state
+        bint reads
         bint master
         uint64_t seed
         uint64_t number

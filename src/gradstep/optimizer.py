@@ -27,8 +27,9 @@ class Optimizer(Assembled):
         grads : array, sequence, mapping or list of these
             Gradients in the structure in which the parameters were passed: for groups,
             a list with one entry for each. Each array has its parameter's shape and
-            dtype. None in place of an array leaves that parameter, its state and its
-            step count as they are. Gradients are never written to.
+            dtype; those of float32, bfloat16 and float16 may be of any of these. None
+            in place of an array leaves that parameter, its state and its step count as
+            they are. Gradients are never written to.
         grad_scale : float, default 1
             Multiplies all gradients, in (0, inf): 1 over the scale of the loss, say.
         clip_norm : float, optional
@@ -185,7 +186,10 @@ class Optimizer(Assembled):
                     np.copyto(self._states[i][name], value)
 
     def __getstate__(self) -> dict[str, Any]:
-        params = [{"params": found.rebuilt(found.arrays)} for found in self._bundles]
+        params = [
+            {"params": found.rebuilt(found.arrays), **kept}
+            for found, kept in zip(self._bundles, self._storage, strict=True)
+        ]
         return {
             "params": params[0]["params"] if self._bare else params,
             "defaults": self._defaults,

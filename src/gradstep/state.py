@@ -96,9 +96,17 @@ def read_state(
         taken[name] = read_scalar(f"{where}[{name!r}]", saved[name])
     arrays = {}
     for name, field in layout.fields.items():
-        arrays[name] = _read_array(
+        found = _read_array(
             f"{where}[{name!r}]", saved[name], field.dtype, field.shape(array)
         )
+        if layout.state == "blocks" and not _same_order(found, array):
+            order = "C" if found.flags.c_contiguous else "Fortran"
+            raise ValueError(
+                f"{where}[{name!r}] has its elements in {order} order, the parameter "
+                "has not, and scales are of 256 in the order of memory; load into a "
+                f"parameter in {order} order"
+            )
+        arrays[name] = found
     return taken, arrays
 
 
@@ -118,6 +126,13 @@ def read_scalar(where: str, value: Any) -> float:
     if not math.isfinite(value):
         raise ValueError(f"{where} must be finite, got {value}")
     return float(value)
+
+
+def _same_order(state: Any, array: Any) -> bool:
+    """Return whether elements lie in memory in one order; scales have none."""
+    c = state.flags.c_contiguous and array.flags.c_contiguous
+    f = state.flags.f_contiguous and array.flags.f_contiguous
+    return bool(c or f or state.shape != array.shape)
 
 
 def _read_array(where: str, value: Any, dtype: Any, shape: tuple[int, ...]) -> Any:

@@ -189,6 +189,80 @@ def test_bytes_for_each_parameter() -> None:
     }
 
 
+def test_codes_do_not_change_places_without_their_scales() -> None:
+    p = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    p.grad = p.clone()
+    opt = gst.SGD([p], lr=0.1, momentum=0.9, state_dtype="uint8")
+    opt.step()
+    p.data = p.data.to(memory_format=torch.channels_last)
+    before = p.detach().clone()
+    with pytest.raises(ValueError, match=r"'momentum_buffer'\] has strides"):
+        opt.step()
+    assert torch.equal(p, before)
+
+
+def test_averages_in_any_memory_format() -> None:
+    found = []
+    for kind in (torch.contiguous_format, torch.channels_last):
+        p = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+        p = p.to(memory_format=kind)
+        opt = gst.ScheduleFreeSGD([p], lr=0.1)
+        for _ in range(3):
+            p.grad = p.detach().clone()
+            opt.step()
+        opt.eval()
+        found.append(p)
+    assert torch.equal(found[0], found[1])
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_random_numbers_go_on_where_steps_are_not_counted(momentum: float) -> None:
+    def make() -> tuple[list[Tensor], Any]:
+        params = tensors(1, torch.bfloat16)
+        how = {"rounding": "stochastic", "momentum": momentum}
+        return params, gst.SGD(params, lr=0.01, **how)
+
+    ours, straight = make()
+    steps(straight, ours, 2, 8)
+    theirs, stopped = make()
+    steps(stopped, theirs, 2, 5)
+    loaded_params, loaded = make()
+    loaded.load_state_dict(stopped.state_dict())
+    for p, q in zip(loaded_params, theirs, strict=True):
+        p.copy_(q)
+    steps(loaded, loaded_params, 5, 8)
+    assert all(map(torch.equal, loaded_params, ours))
+
+
+@pytest.mark.parametrize(
+    ("kept", "name"), [("master", "master"), ("split", "remainder")]
+)
+def test_memory_of_masters_that_is_exchanged_is_seen(kept: str, name: str) -> None:
+    p = torch.ones(5, dtype=torch.bfloat16)
+    opt = gst.SGD([p], lr=0.001, **STORAGES[kept])
+    p.grad = torch.ones_like(p)
+    opt.step()
+    before = opt.state[p][name]
+    before.data = before.clone()
+    opt.step()
+    again = torch.ones(5, dtype=torch.bfloat16)
+    other = gst.SGD([again], lr=0.001, **STORAGES[kept])
+    again.grad = torch.ones_like(again)
+    other.step()
+    other.step()
+    assert torch.equal(opt.state[p][name], other.state[again][name])
+
+
+def test_storage_cannot_change_after_a_step() -> None:
+    p = torch.ones(5, dtype=torch.bfloat16)
+    p.grad = torch.ones_like(p)
+    opt = gst.SGD([p], lr=0.001, master="split")
+    opt.step()
+    opt.param_groups[0]["master"] = None
+    with pytest.raises(ValueError, match=r"\['master'\] cannot change after a step"):
+        opt.step()
+
+
 @pytest.mark.parametrize(
     ("kind", "options", "message"),
     [

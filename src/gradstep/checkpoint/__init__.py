@@ -155,3 +155,5 @@ def _check_like(name: str, found: Any, p: Any) -> None:
         raise ValueError(f"{name} has dtype {found.dtype}, expected {p.dtype}")
     if found.shape != p.shape:
         raise ValueError(f"{name} has shape {found.shape}, expected {p.shape}")
+    if not p.flags.writeable:
+        raise ValueError(f"{name} goes to an array that is read-only; pass a copy")

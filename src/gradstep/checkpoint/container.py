@@ -70,7 +70,7 @@ def read(path: Any) -> list[Any]:
     """Return the trees, all of whose bytes are those that were written."""
     where = f"load: {os.fspath(path)!r}"
     notes, entries = _header(where, path)
-    known = json.loads(notes["arrays"])  # as written: that has been checked
+    known = _described(where, notes)
     if known.keys() != entries.keys():
         raise ValueError(f"{where} is damaged: it has other arrays than were written")
     arrays = {}
@@ -120,8 +120,8 @@ def _in_order(array: Any) -> tuple[Any, str]:
 @contextmanager
 def _replacing(path: str) -> Iterator[str]:
     """Yield the name of a file that then takes the place of another, whole."""
-    folder, name = os.path.split(os.path.abspath(path))
-    beside = os.path.join(folder, f".{name}.{secrets.token_hex(8)}")
+    folder = os.path.dirname(os.path.abspath(path))
+    beside = os.path.join(folder, f".{secrets.token_hex(8)}")
     try:
         with open(beside, "xb"):
             pass
@@ -172,7 +172,7 @@ def _header(where: str, path: Any) -> tuple[dict[str, str], dict[str, Any]]:
             f"{where} is of version {notes.get('version')!r} of the format; this "
             f"gradstep reads {VERSION!r}"
         )
-    if notes.get("sum") != _digest_of_notes(notes) or "arrays" not in notes:
+    if notes.get("sum") != _digest_of_notes(notes):
         raise ValueError(f"{where} is damaged: its metadata are not what was written")
     with open(path, "rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
@@ -183,6 +183,21 @@ def _header(where: str, path: Any) -> tuple[dict[str, str], dict[str, Any]]:
         start, end = entry["data_offsets"]
         entries[name] = entry["dtype"], entry["shape"], 8 + length + start, end - start
     return notes, entries
+
+
+def _described(where: str, notes: dict[str, str]) -> dict[str, list[Any]]:
+    """Return type, shape, order and checksum of each array, as they were written."""
+    try:
+        known = json.loads(notes["arrays"])
+        good = all(
+            kind in _OF_FILE and order in ("C", "F") and isinstance(shape, list)
+            for kind, shape, order, _ in known.values()
+        )
+    except (ValueError, TypeError, KeyError, AttributeError):
+        good = False
+    if not good or "tree" not in notes:
+        raise ValueError(f"{where} is not what gradstep.save writes")
+    return dict(known)
 
 
 def _bytes(file: Any, at: int, count: int) -> bytearray:

@@ -10,14 +10,16 @@ import numpy as np
 # What JSON has no form for is a dict with one of these keys alone.
 _ARRAY, _TUPLE, _ITEMS, _FLOAT = "$array", "$tuple", "$items", "$float"
 _WORDS = {_ARRAY, _TUPLE, _ITEMS, _FLOAT}
-_DEEPEST = 64
+_DEEPEST = 200
 
 
 def flatten(tree: Any) -> tuple[str, dict[str, Any]]:
     """Return JSON, and the arrays that it names."""
     arrays: dict[str, Any] = {}
 
-    def coded(x: Any, where: str) -> Any:
+    def coded(x: Any, where: str, depth: int = 0) -> Any:
+        if depth > _DEEPEST:
+            raise ValueError(f"save: {where} is nested too deeply")
         if isinstance(x, np.ndarray):
             while where in arrays:  # names with dots may lead to the same
                 where += "'"
@@ -31,19 +33,27 @@ def flatten(tree: Any) -> tuple[str, dict[str, Any]]:
             value = float(x)
             return value if math.isfinite(value) else {_FLOAT: repr(value)}
         if isinstance(x, (list, tuple)):
-            parts = [coded(part, within(where, k)) for k, part in enumerate(x)]
+            parts = [
+                coded(part, within(where, k), depth + 2) for k, part in enumerate(x)
+            ]
             return {_TUPLE: parts} if isinstance(x, tuple) else parts
         if isinstance(x, Mapping):
-            return of_mapping(x, where)
+            return of_mapping(x, where, depth)
         raise TypeError(
             f"save: {where} is of type {type(x).__name__}, which a file cannot hold"
         )
 
-    def of_mapping(x: Mapping[Any, Any], where: str) -> Any:
-        parts = {key: coded(part, within(where, key)) for key, part in x.items()}
+    def of_mapping(x: Mapping[Any, Any], where: str, depth: int) -> Any:
+        parts = {
+            key: coded(part, within(where, key), depth + 3) for key, part in x.items()
+        }
         if all(isinstance(key, str) for key in parts) and not parts.keys() & _WORDS:
             return parts
-        return {_ITEMS: [[coded(k, within(where, "key")), v] for k, v in parts.items()]}
+        return {
+            _ITEMS: [
+                [coded(k, within(where, "key"), depth), v] for k, v in parts.items()
+            ]
+        }
 
     def within(where: str, key: Any) -> str:
         return f"{where}.{key}" if where else str(key)

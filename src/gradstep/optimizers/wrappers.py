@@ -1,6 +1,5 @@
 """Methods around another optimizer: schedule-free averaging, and SAM."""
 
-import functools
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -128,12 +127,24 @@ class Wrapper(_Turn, Optimizer):
             raise
 
     def __getstate__(self) -> dict[str, Any]:
-        base = (type(self.base), dict(self.base.defaults))
+        kept = [
+            {name: group[name] for name in storage.OPTIONS}
+            for group in self.base.param_groups
+        ]
+        base = (type(self.base), dict(self.base.defaults), kept)
         return {**super().__getstate__(), "base": base}
 
     def __setstate__(self, saved: dict[str, Any]) -> None:
-        kind, defaults = saved["base"]
-        base = functools.partial(kind, **defaults)
+        kind, defaults, kept = saved["base"]
+
+        def base(given: Any) -> Optimizer:
+            if len(kept) == 1:
+                found: Optimizer = kind(given, **{**defaults, **kept[0]})
+            else:
+                groups = [{**g, **own} for g, own in zip(given, kept, strict=True)]
+                found = kind(groups, **defaults)
+            return found
+
         Wrapper.__init__(self, saved["params"], base, **saved["defaults"])
         self.load_state_dict(saved["state_dict"])
 

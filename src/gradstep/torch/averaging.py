@@ -48,9 +48,13 @@ class Averaging(Optimizer):
     def _average(self, group: dict[str, Any], p: Any) -> torch.Tensor:
         """Return x, of which y, in p, lies towards z."""
         owner, beta = type(self).__name__, self.method.beta(self._options(group))
-        x = tensors.local(p).detach().clone(memory_format=torch.contiguous_format)
+        # In the order of the parameter's memory, as its states are, without gaps.
+        now = tensors.local(p).detach()
+        dense = tensors.is_dense(now)
+        kind = torch.preserve_format if dense else torch.contiguous_format
+        x = now.clone(memory_format=kind)
         kept = {
-            name: tensors.flat(tensors.local(t).contiguous())
+            name: tensors.flat(tensors.local(t))
             for name, t in self.state[p].items()
             if t.ndim == p.ndim or name.endswith(storage.SCALE)
         }

@@ -77,6 +77,10 @@ class Bound:
             tuple(slot.group for slot in slots),
             len(groups),
         )
+        # Steps are counted where torch counts none, too, if they make random numbers.
+        self._counted = method.__name__ not in UNCOUNTED or any(
+            slot.layout.draws() for slot in slots
+        )
         self._counts = np.zeros(len(slots), np.float32)
         most = max((len(slot.kernel.scalar) for slot in slots), default=0)
         self._scalars = np.zeros((len(slots), most)) if most else None
@@ -119,10 +123,10 @@ class Bound:
             like = self._slots[i].param if closed is None else closed
             order = tensors.local(like).stride()
             for name, value in entry.items():
-                ordered = fields[name].per > 1 or (
-                    value is not None and tensors.local(value).stride() == order
-                )
-                if value is None or not ordered:
+                if value is None or not (
+                    fields[name].per > 1 or tensors.local(value).stride() == order
+                ):
+                    self._check_order(i, name, value)
                     wanted.append((i, name, like, fields[name]))
         # All at once: small ones lie side by side.
         made = tensors.zeros_like([(like, field) for _, _, like, field in wanted])
@@ -130,11 +134,23 @@ class Bound:
             then = kept[i][name]
             kept[i][name] = new if then is None else new.copy_(then)
 
+    def _check_order(self, i: int, name: str, value: Any) -> None:
+        """Refuse codes that would have to be moved away from their scales."""
+        slot = self._slots[i]
+        if value is not None and slot.layout.state == "blocks":
+            key, order = state_name(self._method.__name__, name), slot.param.stride()
+            raise ValueError(
+                f"{self._owner}: state{slot.where}[{key!r}] has strides "
+                f"{value.stride()}, its parameter {order}, and scales are of 256 "
+                "elements in the order of memory; keep the memory format, or use "
+                "state_dtype='bfloat16'"
+            )
+
     def _commit(self, i: int, state: dict[Any, Any], kept: dict[str, Any]) -> Entry:
         """Write a parameter's states down in `optimizer.state`."""
         slot, method = self._slots[i], self._method.__name__
         seen = {}
-        if method not in UNCOUNTED:
+        if self._counted:
             seen["step"] = _view(self._counts[i : i + 1])
         for name, value in kept.items():
             seen[state_name(method, name)] = value
@@ -143,8 +159,7 @@ class Bound:
             seen[name] = _view(self._scalars[i, k : k + 1])
         entry = state[slot.param] if seen else {}  # torch keeps none that is empty
         entry.update(seen)
-        arrays = tuple(tensors.local(kept[name]) for name in slot.kernel.state)
-        return entry, tuple(seen), tuple(seen.values()), arrays
+        return entry, tuple(seen), tuple(seen.values()), _arrays(slot, kept)
 
     def _restore(
         self,
@@ -157,17 +172,17 @@ class Bound:
         slot = self._slots[i]
         where = f"{self._owner}: state{slot.where}"
         t, held = taken.get(id(slot.param), (0, ()))
-        if self._method.__name__ in UNCOUNTED:
+        if self._method.__name__ in UNCOUNTED and "step" not in entry:
             # The binding before knows; else a buffer that is not zero tells.
-            names = slot.kernel.state
-            buffers = tuple(tensors.local(kept[name]) for name in names)
+            buffers = _arrays(slot, kept)
             if len(held) != len(buffers) or any(map(operator.is_not, held, buffers)):
-                t = int(any(bool(b.any()) for b in buffers))
+                names = slot.kernel.state
+                t = int(any(bool(tensors.local(kept[name]).any()) for name in names))
         else:
             step = _count(where, entry.get("step", 0))
             # A float32 that has been rounded is no reason to forget the count.
             t = t if np.float32(t) == step else step
-            self._counts[i] = t
+        self._counts[i] = t
         self._engine.set_t(i, t)
         if t == 0:
             first = self._method.initial(self._options[slot.group])
@@ -202,7 +217,7 @@ class Bound:
             and self._closed[i] is None
             for i in index
         ]
-        counts = None if self._method.__name__ in UNCOUNTED else self._counts
+        counts = self._counts if self._counted else None
         return Watch(
             engine=self._engine,
             capsule=_CAPSULE,
@@ -213,6 +228,7 @@ class Bound:
             state=state,
             entries=entries,
             hints=self._hints(entries),
+            places=self._places(entries),
             offset=_BODY_AT,
             counts=counts,
             scalars=self._scalars,
@@ -226,6 +242,12 @@ class Bound:
             [at for t in (p, *entry[3]) for at in tensors.lines(t)]
             for p, entry in zip(self._live, entries, strict=True)
         ]
+        most = max(map(len, found), default=0)
+        return np.array([row + [0] * (most - len(row)) for row in found], np.uint64)
+
+    def _places(self, entries: list[Entry]) -> Array:
+        """Return where the tensors that C writes to are."""
+        found = [[t.data_ptr() for t in entry[3]] for entry in entries]
         most = max(map(len, found), default=0)
         return np.array([row + [0] * (most - len(row)) for row in found], np.uint64)
 
@@ -330,6 +352,13 @@ def _parts(group: Mapping[str, Any], options: Mapping[str, Any]) -> Iterator[Any
     for name in options:
         value = group.get(name)
         yield from value if isinstance(value, (tuple, list)) else (value,)
+
+
+def _arrays(slot: Slot, kept: Mapping[str, Any]) -> tuple[torch.Tensor, ...]:
+    """Return our parts of the tensors that C writes to, the rule's states first."""
+    others = [name for name in kept if name not in slot.kernel.state]
+    names = (*slot.kernel.state, *others)
+    return tuple(tensors.local(kept[name]) for name in names)
 
 
 def _place(t: torch.Tensor) -> tuple[Any, ...]:

@@ -11,7 +11,8 @@ from gradstep.torch.averaging import Averaging
 from gradstep.torch.optimizer import INERT, Optimizer
 
 _PARAMS = """params : iterable of tensors, of (name, tensor), or of dicts
-    float32, float64 or complex, on the CPU; updated in place by `step`.
+    float32, float64, bfloat16, float16 or complex, on the CPU; updated in place by
+    `step`.
 """
 
 

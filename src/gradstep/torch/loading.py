@@ -54,8 +54,12 @@ def read(
 
 def _fields(method: Any, p: Any, group: dict[str, Any]) -> dict[str, Field]:
     """Return how tensors beside a parameter are kept, by any rule of a method."""
-    known = {name: method.default_options[name] for name in storage.OPTIONS}
-    given = known | {name: group[name] for name in storage.OPTIONS if name in group}
+    given = {
+        name: method.options[name].check(
+            method.__name__, name, group.get(name, method.default_options[name])
+        )
+        for name in storage.OPTIONS
+    }
     dtype = tensors.array_dtype(p)
     if checks.arithmetic(dtype) is None:
         return {}

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Unpack
 
 import torch
 
+from gradstep import storage
 from gradstep.scaling import Scaling, StepReport, engine_scaling, refuse
 from gradstep.torch.bound import AS_THEY_ARE, Bound
 from gradstep.torch.loading import read
@@ -167,7 +168,8 @@ class Optimizer(torch.optim.Optimizer):
     def _fixed_by(cls, options: dict[str, Any]) -> dict[str, Any]:
         """Return what must not change after a step; Rprop may, as torch lets it."""
         found: dict[str, Any] = cls.method.fixed(options)
-        return {name: value for name, value in found.items() if name != "lr"}
+        kept = {name: options[name] for name in storage.OPTIONS}
+        return {name: value for name, value in found.items() if name != "lr"} | kept
 
     def _check_fixed(self, now: list[dict[str, Any]]) -> None:
         """Refuse changes that would leave states without their meaning."""
