@@ -32,7 +32,7 @@ from support import (
     words,
 )
 
-STEPS, STEPS_OF_ALL = 50, 20
+STEPS, STEPS_OF_ALL = 50, 12
 LARGE = 2**20 + 3
 SHARED = 2**16 + 3  # enough to be shared out among threads
 BASE = 99_991  # numbers that are really made; a prime, so that no two arrays line up
