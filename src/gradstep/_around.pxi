@@ -27,15 +27,16 @@ cdef gs_bool share_parts(void *engine, size_t live) noexcept nogil:
             return False
 
 
+cdef inline bint equal(const cnp.npy_intp *a, const cnp.npy_intp *b, int n) noexcept:
+    """Arrays without axes have NULL for these, which memcmp must not be given."""
+    return n == 0 or memcmp(a, b, n * sizeof(cnp.npy_intp)) == 0
+
+
 cdef inline bint alike(cnp.ndarray p, cnp.ndarray g) noexcept:
     """Same shape, same order of elements, no gaps."""
     return (
         cnp.PyArray_NDIM(g) == cnp.PyArray_NDIM(p)
-        and memcmp(
-            cnp.PyArray_DIMS(g),
-            cnp.PyArray_DIMS(p),
-            cnp.PyArray_NDIM(p) * sizeof(cnp.npy_intp),
-        ) == 0
+        and equal(cnp.PyArray_DIMS(g), cnp.PyArray_DIMS(p), cnp.PyArray_NDIM(p))
         and (
             (cnp.PyArray_IS_C_CONTIGUOUS(p) and cnp.PyArray_IS_C_CONTIGUOUS(g))
             or (cnp.PyArray_IS_F_CONTIGUOUS(p) and cnp.PyArray_IS_F_CONTIGUOUS(g))
@@ -45,13 +46,13 @@ cdef inline bint alike(cnp.ndarray p, cnp.ndarray g) noexcept:
 
 cpdef bint unchanged(cnp.ndarray p, cnp.ndarray view) noexcept:
     """Whether p is still what it was when the view was taken."""
-    cdef size_t extent = cnp.PyArray_NDIM(view) * sizeof(cnp.npy_intp)
+    cdef int n = cnp.PyArray_NDIM(view)
     return (
         cnp.PyArray_DATA(p) == cnp.PyArray_DATA(view)
         and cnp.PyArray_DESCR(p) == cnp.PyArray_DESCR(view)
-        and cnp.PyArray_NDIM(p) == cnp.PyArray_NDIM(view)
-        and memcmp(cnp.PyArray_DIMS(p), cnp.PyArray_DIMS(view), extent) == 0
-        and memcmp(cnp.PyArray_STRIDES(p), cnp.PyArray_STRIDES(view), extent) == 0
+        and cnp.PyArray_NDIM(p) == n
+        and equal(cnp.PyArray_DIMS(p), cnp.PyArray_DIMS(view), n)
+        and equal(cnp.PyArray_STRIDES(p), cnp.PyArray_STRIDES(view), n)
     )
 
 
