@@ -97,17 +97,11 @@ static void set_keys(gs_storage *in, int64_t t)
 
 /* States that begin as the parameter do so here, not when the optimizer is built:
  * parameters may be loaded in between. */
-static void copy_parameter(gs_plan *plan, const gs_tensor *x)
+static void copy_parameter(const gs_segment *s)
 {
-    const gs_segment *s = &x->segment;
-    if (s->storage) {
-        gs_storage *in = plan->storage + (x - plan->tensor);
-        set_keys(in, x->t);
-        if (x->t == 1 && s->kernel->copies)
-            gs_staged_begin(s);
-        return;
-    }
-    for (int k = 0; k < GS_MAX_STATE && x->t == 1; k++)
+    if (s->storage && s->kernel->copies)
+        gs_staged_begin(s);
+    for (int k = 0; k < GS_MAX_STATE && !s->storage; k++)
         if (s->kernel->copies >> k & 1)
             memcpy(s->state[k], s->p, s->n * s->kernel->param_size);
 }
@@ -136,8 +130,10 @@ static void advance(gs_plan *plan, size_t live)
     for (size_t i = 0; i < live; i++) {
         gs_tensor *x = plan->stepping[i];
         x->t++;
-        if (x->t == 1 || x->segment.storage)
-            copy_parameter(plan, x);
+        if (x->segment.storage)
+            set_keys(plan->storage + (x - plan->tensor), x->t);
+        if (x->t == 1)
+            copy_parameter(&x->segment);
         if (last && same_coef(x, last, scalar) && !x->segment.kernel->sums) {
             x->segment.coef = last->segment.coef;
             memcpy(x->scalar, last->scalar, sizeof x->scalar);
@@ -254,7 +250,7 @@ static bool groups_clip(const gs_plan *plan)
 static gs_report measure(gs_plan *plan, size_t live, const gs_scaling *scaling)
 {
     gs_report found = {.clip_factor = 1};
-    if (!(scaling->clip_norm > 0 || scaling->count || scaling->guard))
+    if (!(scaling->clip_norm > 0 || scaling->guard))
         return found;
     find_norm(plan, live, &found);
     found.skipped = found.failed || (scaling->guard && found.nonfinite > 0);

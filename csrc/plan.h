@@ -57,8 +57,7 @@ typedef struct gs_scaling {
     /* If above 0, they are scaled by clip_norm / (norm + clip_eps) where that is below 1;
      * infinity: the norm is found, and nothing clipped. */
     double clip_norm, clip_eps;
-    bool count; /* how many of their elements are not finite */
-    bool guard; /* take no step if there are any */
+    bool guard; /* take no step if elements are not finite */
 } gs_scaling;
 
 /* What was found. */

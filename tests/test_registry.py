@@ -23,8 +23,8 @@ HEADERS = sorted((ROOT / "csrc" / "rules").glob("*.h"))
 NOT_STEPS = {"sgd_lookahead", "schedulefree_point", "traffic"} | {
     f"traffic_state{k}" for k in (1, 2, "2_read1", 3, 4)
 }
-# Headers without a step: sums alone, or what several rules share.
-SHARED = SUMS_ONLY | {"schedulefree_move"}
+# Headers without a step: sums alone (of which one has a variant), or what rules share.
+SHARED = SUMS_ONLY - {"norm_nonfinite"} | {"schedulefree_move"}
 CLASSES = {*OPTIMIZERS.values(), gs.SAM, gs.ScheduleFree}
 
 

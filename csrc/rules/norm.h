@@ -1,10 +1,11 @@
-/* Not a rule: the sum of the squares of the gradient, for clipping. */
+/* Not a rule: the sum of the squares of the gradient, for clipping; or (NONFINITE) how many
+ * of its elements are not finite. */
 #define RULE norm
 #define RULE_HYPER(X)
 #define RULE_STATE(X)
 #define RULE_COEF(X)
 #define RULE_STEPS 0
-#define RULE_SUMS(X) X(squares)
+#define RULE_SUMS(X) X(sum)
 #define RULE_ACROSS
 #define RULE_ONLY_G
 #include "../rule_begin.h"
@@ -17,7 +18,11 @@ RULE_HOST void K(prepare)(const HYPER *h, double t, const SUMS *sum, WIDE *c)
 RULE_FN void K(gather)(T p, T g, STATE *s, const COEF *c, SUMS *term)
 {
     (void)p, (void)s, (void)c;
-    term->squares = (double)g * (double)g;
+#if NONFINITE
+    term->sum = g - g == 0 ? 0 : 1;
+#else
+    term->sum = (double)g * (double)g;
+#endif
 }
 
 #include "../rule_end.h"

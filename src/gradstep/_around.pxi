@@ -5,7 +5,7 @@ cdef double CLIP_EPS = 1e-6  # beside the norm, as in torch.nn.utils.clip_grad_n
 
 
 cdef gs_scaling scaled(double grad_scale, double clip_norm, bint guard) noexcept:
-    return gs_scaling(grad_scale, clip_norm, CLIP_EPS, False, guard)
+    return gs_scaling(grad_scale, clip_norm, CLIP_EPS, guard)
 
 
 cdef tuple report_of(const gs_report *found):

@@ -97,14 +97,14 @@ cdef class Engine:
         for a in states:
             if not (alike(p, a) and cnp.PyArray_ISBEHAVED(a)):
                 raise ValueError(f"a state does not fit array {i}")
-        cdef size_t size = kernel.ptr.param_size
-        if coding is None or coding[0] is None:
-            if <size_t>cnp.PyArray_ITEMSIZE(p) != size:
-                raise ValueError(f"{kernel!r} does not fit array {i}")
-        if coding is None or coding[3] is None:
-            for a in states:
-                if <size_t>cnp.PyArray_ITEMSIZE(a) != kernel.ptr.state_size:
-                    raise ValueError(f"a state does not fit array {i}")
+        code, state_code = (None, None) if coding is None else (coding[0], coding[3])
+        # What is in code is looked at by coded_array.
+        if code is None and <size_t>cnp.PyArray_ITEMSIZE(p) != kernel.ptr.param_size:
+            raise ValueError(f"{kernel!r} does not fit array {i}")
+        for a in states:
+            size = kernel.ptr.state_size
+            if state_code is None and <size_t>cnp.PyArray_ITEMSIZE(a) != size:
+                raise ValueError(f"a state does not fit array {i}")
         s.kernel, s.p, s.storage, s.g = kernel.ptr, cnp.PyArray_DATA(p), NULL, NULL
         for k, a in enumerate(states):
             s.state[<size_t>k] = cnp.PyArray_DATA(a)
@@ -115,7 +115,7 @@ cdef class Engine:
             self.bind_coded(i, states, coding)
         self.read_gradients_as(i, p)
         self.plan.tensor[i].norm = (<Kernel>find("norm", kernel.dtype)).ptr
-        self.plan.tensor[i].nonfinite = (<Kernel>find("nonfinite", kernel.dtype)).ptr
+        self.plan.tensor[i].nonfinite = (<Kernel>find("norm_nonfinite", kernel.dtype)).ptr
 
     cdef int bind_coded(self, size_t i, states, coding) except -1:
         code, beside, master, state_code, scales, key = coding

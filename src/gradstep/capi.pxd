@@ -92,7 +92,6 @@ cdef extern from "gradstep.h" nogil:
         double grad_scale
         double clip_norm
         double clip_eps
-        bint count
         bint guard
 
     ctypedef struct gs_report:

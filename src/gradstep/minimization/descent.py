@@ -10,7 +10,7 @@ from gradstep.minimization.problem import Point, Problem
 from gradstep.minimization.stopping import Options
 from gradstep.optimizer import Optimizer
 from gradstep.optimizers import SAM
-from gradstep.optimizers.schedulefree import Averaging
+from gradstep.optimizers.averaging import Averaging
 from gradstep.structure import Array
 
 CONVERGED, MAXITER, MAXFEV, NOT_FINITE, CALLBACK = 0, 1, 2, 3, 99

@@ -12,6 +12,7 @@ from gradstep.optimizers.madgrad import MADGRAD, MirrorMADGRAD
 from gradstep.optimizers.nadam import NAdam, RAdam
 from gradstep.optimizers.rmsprop import RMSprop
 from gradstep.optimizers.rprop import Rprop
+from gradstep.optimizers.sam import SAM
 from gradstep.optimizers.schedulefree import (
     ScheduleFreeAdamW,
     ScheduleFreeRAdam,
@@ -19,7 +20,7 @@ from gradstep.optimizers.schedulefree import (
 )
 from gradstep.optimizers.sgd import SGD
 from gradstep.optimizers.signum import Signum
-from gradstep.optimizers.wrappers import SAM, ScheduleFree
+from gradstep.optimizers.wrappers import ScheduleFree
 
 __all__ = [
     "LAMB",

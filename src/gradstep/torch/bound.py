@@ -52,27 +52,11 @@ class Bound:
         self._scales = False  # whether it scales or clips others
         self._options = options
         self._slots = slots = list(bindable(owner, method, groups, state, options))
-        self._live = [tensors.local(slot.param) for slot in slots]
-        # Gaps are closed in a copy, which is stepped instead.
-        self._closed = [
-            None
-            if tensors.is_dense(p)
-            else p.detach().clone(memory_format=torch.contiguous_format)
-            for p in self._live
-        ]
-        self._gaps = [
-            (p, closed)
-            for p, closed in zip(self._live, self._closed, strict=True)
-            if closed is not None
-        ]
-        arrays = tuple(
-            tensors.flat(p if closed is None else closed)
-            for p, closed in zip(self._live, self._closed, strict=True)
-        )
         kept = [slot.kept(owner, method, state.get(slot.param, {})) for slot in slots]
+        self._close_gaps()
         self._engine = _core.Engine(
             owner,
-            arrays,
+            self._flat_params(),
             tuple(slot.where for slot in slots),
             tuple(slot.group for slot in slots),
             len(groups),
@@ -85,21 +69,7 @@ class Bound:
         most = max((len(slot.kernel.scalar) for slot in slots), default=0)
         self._scalars = np.zeros((len(slots), most)) if most else None
         self._make_states(kept)
-        taken = {} if before is None else before.taken()
-        for i, (slot, entry) in enumerate(zip(slots, kept, strict=True)):
-            beside = {k: tensors.flat(tensors.local(t)) for k, t in entry.items()}
-            states = tuple(beside[name] for name in slot.kernel.state)
-            seed = options[slot.group]["seed"]
-            coding = slot.layout.coding(slot.kernel, beside, seed, slot.number)
-            self._engine.bind(i, slot.kernel, states, coding)
-            self._restore(i, entry, state.get(slot.param, {}), taken)
-        for j, found in enumerate(options):
-            self._engine.set_group(j, *method.group_numbers(found))
-            self._engine.set_direct(j, method.group_direct(found))
-        if slots:
-            self._engine.bound()
-        if any(tensors.is_distributed(slot.param) for slot in slots):
-            self._engine.set_share(self._share)
+        self._bind(kept, state, {} if before is None else before.taken())
         self._engine.watch(groups, tuple(method.options), self._changed)
         entries = [self._commit(i, state, entry) for i, entry in enumerate(kept)]
         self._watch = self._watching(groups, state, entries)
@@ -112,6 +82,49 @@ class Bound:
             for j, g in enumerate(groups)
             if any(torch.is_tensor(part) for part in _parts(g, method.options))
         ]
+
+    def _close_gaps(self) -> None:
+        """Note our parts of the parameters; those with gaps are stepped in a copy."""
+        self._live = [tensors.local(slot.param) for slot in self._slots]
+        self._closed = [
+            None
+            if tensors.is_dense(p)
+            else p.detach().clone(memory_format=torch.contiguous_format)
+            for p in self._live
+        ]
+        self._gaps = [
+            (p, closed)
+            for p, closed in zip(self._live, self._closed, strict=True)
+            if closed is not None
+        ]
+
+    def _flat_params(self) -> tuple[Array, ...]:
+        return tuple(
+            tensors.flat(p if closed is None else closed)
+            for p, closed in zip(self._live, self._closed, strict=True)
+        )
+
+    def _bind(
+        self,
+        kept: list[dict[str, Any]],
+        state: Mapping[Any, Any],
+        taken: Mapping[int, tuple[int, tuple[Any, ...]]],
+    ) -> None:
+        """Tell the engine of parameters, states and options."""
+        for i, (slot, entry) in enumerate(zip(self._slots, kept, strict=True)):
+            beside = {k: tensors.flat(tensors.local(t)) for k, t in entry.items()}
+            states = tuple(beside[name] for name in slot.kernel.state)
+            seed = self._options[slot.group]["seed"]
+            coding = slot.layout.coding(slot.kernel, beside, seed, slot.number)
+            self._engine.bind(i, slot.kernel, states, coding)
+            self._restore(i, entry, state.get(slot.param, {}), taken)
+        for j, found in enumerate(self._options):
+            self._engine.set_group(j, *self._method.group_numbers(found))
+            self._engine.set_direct(j, self._method.group_direct(found))
+        if self._slots:
+            self._engine.bound()
+        if any(tensors.is_distributed(slot.param) for slot in self._slots):
+            self._engine.set_share(self._share)
 
     # -- states
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from gradstep.optimizers.schedulefree import Averaging as AveragingArrays
+from gradstep.optimizers.averaging import Averaging as AveragingArrays
 from gradstep.torch.averaging import Averaging
 from gradstep.torch.optimizer import INERT, Optimizer
 
