@@ -8,33 +8,52 @@
 #include "line.h"
 
 enum {
-    PIECE = 1024, /* elements, of steps; sums need whole blocks */
+    PIECE = 512, /* elements, of steps; sums need whole blocks */
     ARRAYS = 2 + GS_MAX_STATE,
     APART = GS_LINE /
         sizeof(float), /* between rooms: else all begin in one cache set */
 };
 
-/* A piece of a segment, and the rooms that its decoded arrays stand in. */
+/* A segment of plain numbers, made once and moved from piece to piece. Arrays that are
+ * not in code stay whole; what is decoded stands in rooms. Where only the gradient is in
+ * code, a piece costs two calls and little else. */
 typedef struct stage {
     gs_segment part;
-    float *next;
-    size_t apart;
+    size_t count;
+    struct {
+        const gs_coded *from;
+        float *room;
+        void *place; /* of the pointer in `part` */
+        bool written;
+    } coded[ARRAYS];
 } stage;
 
-static void *opened(stage *s, const gs_coded *a, const void *plain, size_t at, size_t n)
+static void add(stage *s, const gs_coded *from, float *rooms, size_t piece, void *place,
+                bool written)
 {
-    if (!a->codec)
-        return plain ? (float *)plain + at : NULL;
-    float *x = s->next;
-    s->next += s->apart;
-    a->codec->decode(a, at, n, x);
-    return x;
+    if (!from->codec)
+        return;
+    const size_t k = s->count++;
+    s->coded[k].from = from;
+    s->coded[k].room = rooms + k * (piece + APART);
+    s->coded[k].place = place;
+    s->coded[k].written = written;
 }
 
-static void closed(const gs_coded *a, size_t at, size_t n, const void *x)
+static void set_stage(stage *s, const gs_segment *from, float *rooms, size_t piece,
+                      bool steps)
 {
-    if (a->codec)
-        a->codec->encode(a, at, n, x);
+    const gs_storage *in = from->storage;
+    s->part = *from;
+    s->part.storage = NULL;
+    s->count = 0;
+    add(s, &in->g, rooms, piece, &s->part.g, false);
+    if (from->kernel->only_g)
+        return;
+    if (!in->master)
+        add(s, &in->p, rooms, piece, &s->part.p, steps);
+    for (size_t k = 0; from->kernel->state[k]; k++)
+        add(s, in->state + k, rooms, piece, s->part.state + k, !in->reads);
 }
 
 /* What others have written to p since it was encoded replaces the master, which is 0 at
@@ -52,34 +71,38 @@ static void take_over(const gs_coded *p, float *master, size_t at, size_t n)
             p->codec->decode(p, at + i, 1, master + i);
 }
 
-/* The parameter as it is stepped. */
-static void *opened_parameter(stage *s, const gs_segment *from, size_t at, size_t n)
+/* Brings the codes of elements [from, to) while a kernel has the piece before them: to
+ * decode takes less long than to wait for them. */
+static void fetch(const gs_coded *a, size_t from, size_t to)
 {
-    if (!from->storage->master)
-        return opened(s, &from->storage->p, from->p, at, n);
-    take_over(&from->storage->p, (float *)from->p + at, at, n);
-    return (float *)from->p + at;
-}
-
-/* Elements [at, at + n) as a segment of plain numbers. */
-static void open_piece(stage *s, const gs_segment *from, size_t at, size_t n)
-{
-    const gs_storage *in = from->storage;
-    s->part = *from;
-    s->part.storage = NULL;
-    s->part.n = n;
-    s->part.g = opened(s, &in->g, from->g, at, n);
-    if (from->kernel->only_g)
+    if (!a->codec)
         return;
-    s->part.p = opened_parameter(s, from, at, n);
-    for (size_t k = 0; from->kernel->state[k]; k++)
-        s->part.state[k] = opened(s, in->state + k, from->state[k], at, n);
+    const char *code = a->data;
+    for (size_t at = from * a->codec->size; at < to * a->codec->size; at += GS_LINE)
+        __builtin_prefetch(code + at);
 }
 
-static void close_states(const stage *s, const gs_storage *in, size_t at, size_t n)
+/* The kernel is given where whole arrays would begin if [at, at + n) were in the rooms. */
+static void open_piece(stage *s, size_t at, size_t n)
 {
-    for (size_t k = 0; s->part.kernel->state[k] && !in->reads; k++)
-        closed(in->state + k, at, n, s->part.state[k]);
+    for (size_t k = 0; k < s->count; k++) {
+        float *room = s->coded[k].room;
+        const uintptr_t whole = (uintptr_t)room - at * sizeof *room;
+        s->coded[k].from->codec->decode(s->coded[k].from, at, n, room);
+        memcpy(s->coded[k].place, &whole, sizeof whole);
+    }
+}
+
+static void close_piece(const stage *s, size_t at, size_t n)
+{
+    for (size_t k = 0; k < s->count; k++)
+        if (s->coded[k].written)
+            s->coded[k].from->codec->encode(s->coded[k].from, at, n, s->coded[k].room);
+}
+
+static size_t piece_end(size_t at, size_t end)
+{
+    return end - at < PIECE ? end : at + PIECE;
 }
 
 static bool in_blocks(const gs_segment *s)
@@ -92,32 +115,40 @@ static bool in_blocks(const gs_segment *s)
 
 void gs_staged_step(const gs_segment *s, size_t begin, size_t end)
 {
-    _Alignas(GS_LINE) float room[ARRAYS * (PIECE + APART)];
+    _Alignas(GS_LINE) float rooms[ARRAYS * (PIECE + APART)];
+    const gs_coded *p = &s->storage->p;
+    float *master = s->storage->master ? s->p : NULL;
     /* Pieces of a parameter that is stepped where it is begin on cache lines. */
-    const bool free = !in_blocks(s) && (s->storage->master || !s->storage->p.codec);
-    const float *p = (const float *)s->p + begin;
-    size_t to = free ? gs_line_start(p, sizeof *p, begin, end) : begin;
+    const bool free = !in_blocks(s) && (master || !p->codec);
+    const float *first = (const float *)s->p + begin;
+    size_t to = free ? gs_line_start(first, sizeof *first, begin, end) : begin;
+    stage stage;
+    set_stage(&stage, s, rooms, PIECE, true);
     for (size_t at = begin; at < end; at = to) {
-        stage stage = {.next = room, .apart = PIECE + APART};
-        to = to > at ? to : end - at < PIECE ? end : at + PIECE;
-        open_piece(&stage, s, at, to - at);
-        s->kernel->step(&stage.part, 0, to - at);
-        closed(&s->storage->p, at, to - at, stage.part.p);
-        close_states(&stage, s->storage, at, to - at);
+        to = to > at ? to : piece_end(at, end);
+        if (master)
+            take_over(p, master + at, at, to - at);
+        open_piece(&stage, at, to - at);
+        fetch(&s->storage->g, to, piece_end(to, end));
+        s->kernel->step(&stage.part, at, to);
+        close_piece(&stage, at, to - at);
+        if (master)
+            p->codec->encode(p, at, to - at, master + at);
     }
 }
 
 void gs_staged_gather(const gs_segment *s, size_t begin, size_t end)
 {
-    _Alignas(GS_LINE) float room[ARRAYS * (GS_BLOCK + APART)];
+    _Alignas(GS_LINE) float rooms[ARRAYS * (GS_BLOCK + APART)];
+    stage stage;
+    set_stage(&stage, s, rooms, GS_BLOCK, false);
     for (size_t at = begin; at < end; at += GS_BLOCK) {
         const size_t n = end - at < GS_BLOCK ? end - at : GS_BLOCK;
-        stage stage = {.next = room, .apart = GS_BLOCK + APART};
-        open_piece(&stage, s, at, n);
-        stage.part.partial = s->partial + at / GS_BLOCK * s->kernel->sums;
-        s->kernel->gather(&stage.part, 0, n);
-        if (!s->kernel->only_g)
-            close_states(&stage, s->storage, at, n);
+        if (s->storage->master && !s->kernel->only_g)
+            take_over(&s->storage->p, (float *)s->p + at, at, n);
+        open_piece(&stage, at, n);
+        s->kernel->gather(&stage.part, at, at + n);
+        close_piece(&stage, at, n);
     }
 }
 
@@ -126,18 +157,21 @@ void gs_staged_begin(const gs_segment *s)
     _Alignas(GS_LINE) float room[PIECE];
     for (size_t at = 0, n; at < s->n; at += n) {
         n = s->n - at < PIECE ? s->n - at : PIECE;
-        stage stage = {.next = room};
-        const float *p = opened_parameter(&stage, s, at, n);
-        if (p != room) /* at any address */
-            p = memcpy(room, p, n * sizeof *p);
+        float *p = (float *)s->p + at; /* at any address */
+        if (s->storage->master)
+            take_over(&s->storage->p, p, at, n);
+        if (s->storage->master || !s->storage->p.codec)
+            memcpy(room, p, n * sizeof *p);
+        else
+            s->storage->p.codec->decode(&s->storage->p, at, n, room);
         for (int k = 0; k < GS_MAX_STATE; k++) {
             const gs_coded *state = s->storage->state + k;
             if (!(s->kernel->copies >> k & 1))
                 continue;
             if (state->codec)
-                closed(state, at, n, p);
+                state->codec->encode(state, at, n, room);
             else
-                memcpy((float *)s->state[k] + at, p, n * sizeof *p);
+                memcpy((float *)s->state[k] + at, room, n * sizeof *room);
         }
     }
 }
