@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { GS_SCALED = 256 }; /* elements that share a scale */
+#include "bounds.h"
 
 /* An array in code. */
 typedef struct gs_coded {

@@ -6,17 +6,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "bounds.h"
 #include "codec.h"
 #include "lls.h"
-
-enum {
-    GS_MAX_HYPER = 16,
-    GS_MAX_STATE = 6,
-    GS_MAX_SCALARS = 2,
-    GS_MAX_SUMS = 3,
-    GS_BLOCK = 4096, /* elements; sums, and shares of threads, begin at multiples */
-    GS_MAX_COEF = 16 * sizeof(double), /* bytes of one rule's coefficients */
-};
 
 /* Which arrays of a tensor are in code; its arithmetic is that of float then. */
 typedef struct gs_storage {

@@ -6,6 +6,7 @@
 
 #include "fpenv.h"
 #include "host_math.h"
+#include "measure.h"
 #include "mix.h"
 #include "reduce.h"
 #include "run.h"
@@ -85,14 +86,11 @@ static void prepare(const gs_plan *plan, gs_tensor *x, const double *sums)
     x->segment.coef = coef;
 }
 
-/* The keys of the random numbers of step t: others for each tensor and array. */
 static void set_keys(gs_storage *in, int64_t t)
 {
-    const uint64_t step = gs_mix(gs_mix(in->seed + GS_GOLDEN) + (uint64_t)t);
-    const uint64_t first = step + in->number * (GS_MAX_STATE + 1);
-    in->p.key = gs_mix(first);
-    for (int k = 0; k < GS_MAX_STATE; k++)
-        in->state[k].key = gs_mix(first + 1 + (uint64_t)k);
+    in->p.key = gs_key(in->seed, (uint64_t)t, in->number, 0);
+    for (uint64_t k = 0; k < GS_MAX_STATE; k++)
+        in->state[k].key = gs_key(in->seed, (uint64_t)t, in->number, 1 + k);
 }
 
 /* States that begin as the parameter do so here, not when the optimizer is built:
@@ -171,9 +169,7 @@ static double largest_scale(const gs_plan *plan, size_t live)
     return most;
 }
 
-/* The sum over all gradients of the squares of each times its scale / whole. Elements are
- * multiplied by `far` before, and by their scale if it is above 1, as in the step itself,
- * where they may overflow; other scales multiply the sum. */
+/* The sum over all gradients of the squares of each times its scale / whole. */
 static double sum_squares(gs_plan *plan, size_t live, double far, double whole,
                           gs_report *found)
 {
@@ -181,14 +177,12 @@ static double sum_squares(gs_plan *plan, size_t live, double far, double whole,
     for (size_t i = 0; i < live; i++) {
         const gs_tensor *x = plan->stepping[i];
         plan->live[i].kernel = x->norm;
-        plan->live[i].grad_scale =
-            far != 1 || fabs(x->segment.grad_scale) <= 1 ? far : x->segment.grad_scale;
+        plan->live[i].grad_scale = scale_before(x->segment.grad_scale, far);
     }
     found->failed |= !sum_up(plan, live);
     for (size_t i = 0; i < live; i++) {
         const gs_tensor *x = plan->stepping[i];
-        const bool taken = plan->live[i].grad_scale != far;
-        const double scale = (taken ? 1 : x->segment.grad_scale) / whole;
+        const double scale = scale_after(x->segment.grad_scale, far) / whole;
         sum += plan->sum[i * GS_MAX_SUMS] * (scale * scale);
         plan->live[i].kernel = x->segment.kernel;
         plan->live[i].grad_scale = x->segment.grad_scale;
@@ -214,8 +208,6 @@ static double count_nonfinite(gs_plan *plan, size_t live, gs_report *found)
     return count;
 }
 
-#define FAR 0x1p-600 /* brings squares that leave the range of double back into it */
-
 /* Notes the norm, NaN where gradients are not finite, and how many elements are not; they
  * are counted only where the squares say that there are some. */
 static void find_norm(gs_plan *plan, size_t live, gs_report *found)
@@ -230,12 +222,6 @@ static void find_norm(gs_plan *plan, size_t live, gs_report *found)
         return;
     const double most = largest_scale(plan, live);
     found->grad_norm = length(sum_squares(plan, live, FAR, most, found)) * most / FAR;
-}
-
-static double clip_factor(double clip_norm, double clip_eps, double norm)
-{
-    const double factor = clip_norm / (norm + clip_eps);
-    return clip_norm > 0 && !(factor >= 1) ? factor : 1;
 }
 
 static bool groups_clip(const gs_plan *plan)

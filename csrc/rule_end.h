@@ -1,12 +1,15 @@
-/* rule_end.h: the one loop around every update(), and the rule's entry in the table.
- * `restrict` is a promise that _engine.pxi keeps: it refuses overlapping arrays. */
+/* rule_end.h: the one loop around every update(), and the rule's entry in the table; on a
+ * device (GS_DEVICE), rule_device.h in the place of both. `restrict` is a promise that
+ * _engine.pxi keeps: it refuses overlapping arrays. */
 
-#define ARG(name) , T *restrict state_##name
-#define LOAD(name) .name = state_##name[i],
-#define STORE(name) state_##name[i] = FLUSHED(s.name);
 #define INDEX(name) K(at_##name),
 enum { RULE_STATE(INDEX) K(states) };
 #undef INDEX
+
+#ifndef GS_DEVICE
+#define ARG(name) , T *restrict state_##name
+#define LOAD(name) .name = state_##name[i],
+#define STORE(name) state_##name[i] = FLUSHED(s.name);
 
 #if RULE_STEPS
 #if RULE_ROOT
@@ -51,6 +54,7 @@ static void K(step)(const gs_segment *s, size_t begin, size_t end)
 #undef STORE
 #undef LOAD
 #undef ARG
+#endif
 
 /* A coefficient that a rule forgets to set is NaN, and every test sees it. */
 static void K(prepare_any)(const double *hyper, double t, double *scalars,
@@ -66,11 +70,15 @@ static void K(prepare_any)(const double *hyper, double t, double *scalars,
                t SCALARS_(, (SCALARS *)scalars)
                    SUMS_(, sums ? (const SUMS *)sums : &unknown),
                &wide);
-    *(COEF *)coef = (COEF){RULE_COEF(ROUNDED)};
+    const COEF rounded = {RULE_COEF(ROUNDED)};
+    *(COEF *)coef = rounded;
 #undef ROUNDED
 #undef UNSET
 }
 
+#ifdef GS_DEVICE
+#include "rule_device.h"
+#else
 #if RULE_RESTS
 static bool K(rests_any)(const double *hyper)
 {
@@ -128,6 +136,7 @@ static const gs_kernel K(kernel) = {
 #undef BIT
 #undef TEXT
 #undef TEXT_
+#endif
 
 #undef SUMS
 #undef SCALARS

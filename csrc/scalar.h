@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bounds.h"
 #include "cbrt.h"
 #include "host_math.h"
 
@@ -23,6 +24,10 @@
  * .ci/check_build.py can read in the assembly whether it was vectorised. */
 #define RULE_LOOP static __attribute__((noinline))
 
+#ifdef __cplusplus
+#include "words.h"
+#else
+
 /* NumPy hands out arrays at any byte address, so the loops may assume nothing. Both
  * x86-64 and AArch64 load unaligned vectors at full speed inside a cache line. */
 typedef float gs_any_float __attribute__((aligned(1)));
@@ -32,8 +37,7 @@ typedef double gs_any_double __attribute__((aligned(1)));
  * double function, which would promote the whole expression. */
 #define SQRT(x) _Generic((x), float: sqrtf, double: sqrt)(x)
 
-/* The sum of 16 lanes by a fixed tree. */
-enum { GS_LANES = 16 };
+/* The sum of GS_LANES lanes by a fixed tree. */
 static inline double gs_tree(const double *lane)
 {
     double eight[8], four[4]; /* not in place: the lanes may stay in registers */
@@ -44,22 +48,26 @@ static inline double gs_tree(const double *lane)
     return (four[0] + four[2]) + (four[1] + four[3]);
 }
 
+/* The stages of cbrt.h, for rule_root.h. */
+#define CBRT_SCALED(x) _Generic((x), float: gs_cbrt_scaled_f, double: gs_cbrt_scaled)(x)
+#define CBRT_NEAR(z) _Generic((z), float: gs_cbrt_near_f, double: gs_cbrt_near)(z)
+#define CBRT_ROOT(y, z) _Generic((z), float: gs_cbrt_root_f, double: gs_cbrt_root)(y, z)
+#define CBRT_BACK(r, x) _Generic((x), float: gs_cbrt_back_f, double: gs_cbrt_back)(r, x)
+
+#define ABS(x) _Generic((x), float: fabsf, double: fabs)(x)
+#define SMALLEST(x) _Generic((x), float: FLT_MIN, double: DBL_MIN)
+
+#endif
+
 /* The larger and the smaller of two, or NaN if either is: C's fmax and x86's maxps
  * both lose NaN in one of the argument positions. */
 #define MAX(a, b) ((a) > (b) || (a) != (a) ? (a) : (b))
 
 #define MIN(a, b) ((a) < (b) || (a) != (a) ? (a) : (b))
 
-/* The stages of cbrt.h, for rule_root.h. */
-#define CBRT_SCALED(x) _Generic((x), float: gs_cbrt_scaled_f, double: gs_cbrt_scaled)(x)
-#define CBRT_NEAR(z) _Generic((z), float: gs_cbrt_near_f, double: gs_cbrt_near)(z)
-#define CBRT_ROOT(y, z) _Generic((z), float: gs_cbrt_root_f, double: gs_cbrt_root)(y, z)
-#define CBRT_BACK(r, x) _Generic((x), float: gs_cbrt_back_f, double: gs_cbrt_back)(r, x)
 /* States are kept with subnormal numbers as 0: where gradients stay 0, means decay to
  * such numbers, on which most CPUs take a hundred times as long. */
-#define SMALLEST(x) _Generic((x), float: FLT_MIN, double: DBL_MIN)
 #define FLUSHED(x) (ABS(x) < SMALLEST(x) ? 0 : (x))
-#define ABS(x) _Generic((x), float: fabsf, double: fabs)(x)
 
 /* -1, 0 or +1, and NaN for NaN: a poisoned gradient must show in the parameter. */
 #define SIGN(x) ((x) > 0 ? 1 : (x) < 0 ? -1 : (x) == 0 ? 0 : (x))

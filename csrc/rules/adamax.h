@@ -26,8 +26,8 @@ RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
     g = g + c->decay * p;
     s->m = c->b1 * s->m + c->a1 * g;
     const T old = c->b2 * s->u;
-    const T new = ABS(g) + c->eps;
-    s->u = MAX(old, new);
+    const T size = ABS(g) + c->eps;
+    s->u = MAX(old, size);
     return p * c->keep - (c->rate * s->m) / s->u;
 }
 #include "../rule_end.h"

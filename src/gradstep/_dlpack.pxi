@@ -26,7 +26,7 @@ ctypedef struct ExchangeAPI:
     look_fn look
     void *current_stream
 
-cdef int32_t ON_CPU = 1  # kDLCPU
+ON_CPU, ON_CUDA = 1, 2  # kDLCPU, kDLCUDA
 
 
 cdef look_fn find_look(capsule) except? NULL:

@@ -15,11 +15,12 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 
 from gradstep._core cimport Engine, plan_step, scaled
-from gradstep.capi cimport gs_scaling, gs_segment, gs_storage, gs_tensor
+from gradstep.capi cimport gs_plan, gs_scaling, gs_segment, gs_storage, gs_tensor
 
 cnp.import_array()
 
 include "_dlpack.pxi"
+include "_launches.pxi"
 
 # Arrays whose states are looked at in a step; of more, each has its turn. Only states
 # whose memory is exchanged (`state["exp_avg"].data = ...`) are not seen in every step.
@@ -63,6 +64,8 @@ cdef class Watch:
     fit : called as fit(i, parameter, gradient) where a gradient is not like a plain
         parameter; returns (address, what keeps it alive), or None to leave array i alone.
     bump : called with the parameters that are about to change.
+    device_type : DLPack's number of where plain parameters are;
+    launches : what steps them there, in a device's memory; None: they are in ours.
     """
     cdef Engine engine
     cdef look_fn look
@@ -77,11 +80,13 @@ cdef class Watch:
     cdef float *count
     cdef double *scalar
     cdef size_t most
+    cdef int32_t device_type
+    cdef Launches launches
 
     def __init__(
         self, Engine engine, capsule, kind, list params, index, plain,
         object state, list entries, hints, places, size_t offset, counts, scalars, fit,
-        bump,
+        bump, int32_t device_type, Launches launches,
     ):
         self.engine, self.kind, self.is_neg = engine, kind, kind.is_neg
         self.look = find_look(capsule)
@@ -95,6 +100,7 @@ cdef class Watch:
         self.rows = [x for row in state.items() for x in row]
         self.counts, self.scalars = counts, scalars
         self.count, self.scalar, self.most = NULL, NULL, 0
+        self.device_type, self.launches = device_type, launches
         if counts is not None:
             self.count = <float *>cnp.PyArray_DATA(counts)
         if scalars is not None:
@@ -208,7 +214,7 @@ cdef class Watch:
         if (
             not self.look_at(parameter, p)
             or (begin_of(p) != bound and segment.n)
-            or p.device_type != ON_CPU
+            or p.device_type != self.device_type
             or elements(p) != <int64_t>segment.n
         ):
             return False
@@ -331,9 +337,12 @@ cdef class Watch:
                 return False
             if prepared[1]:
                 self.bump(prepared[1])  # now, while they are in cache
-            with nogil:
-                self.engine.found = plan_step(&self.engine.plan, &scaling)
-            self.engine.finish(&self.engine.found)
+            if self.launches is not None:
+                self.launches.step(&self.engine.plan, &scaling)
+            else:
+                with nogil:
+                    self.engine.found = plan_step(&self.engine.plan, &scaling)
+                self.engine.finish(&self.engine.found)
             self.give_back()
             if self.engine.plan.tensors > AT_ONCE:
                 self.turn = (self.turn + AT_ONCE) % self.engine.plan.tensors

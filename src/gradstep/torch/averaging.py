@@ -48,13 +48,14 @@ class Averaging(Optimizer):
     def _average(self, group: dict[str, Any], p: Any) -> torch.Tensor:
         """Return x, of which y, in p, lies towards z."""
         owner, beta = type(self).__name__, self.method.beta(self._options(group))
-        # In the order of the parameter's memory, as its states are, without gaps.
-        now = tensors.local(p).detach()
+        # In the order of the parameter's memory, as its states are, without gaps; on the
+        # host, wherever the parameter is.
+        now = tensors.local(p).detach().to("cpu")
         dense = tensors.is_dense(now)
         kind = torch.preserve_format if dense else torch.contiguous_format
         x = now.clone(memory_format=kind)
         kept = {
-            name: tensors.flat(tensors.local(t))
+            name: tensors.flat(tensors.local(t).to("cpu"))
             for name, t in self.state[p].items()
             if t.ndim == p.ndim or name.endswith(storage.SCALE)
         }

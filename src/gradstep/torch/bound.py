@@ -7,12 +7,14 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-from gradstep import _core, storage
-from gradstep._torch import Watch, where_body
+from gradstep import _core
+from gradstep._torch import ON_CPU, Watch, where_body
 from gradstep.scaling import StepReport
 from gradstep.structure import Array
-from gradstep.torch import gradients, tensors
+from gradstep.torch import device, gradients, tensors
+from gradstep.torch.device import Device, DeviceProgress
 from gradstep.torch.names import UNCOUNTED, state_name
+from gradstep.torch.progress import Progress
 from gradstep.torch.slots import Slot, bindable
 
 _CAPSULE = getattr(torch.Tensor, "__dlpack_c_exchange_api__", None)
@@ -20,6 +22,9 @@ _BODY_AT = where_body(torch.empty(0))
 
 # Gradients neither scaled, nor clipped, nor looked at.
 AS_THEY_ARE = (1.0, 0.0, False)
+
+# What torch.amp tells a step, if it is told.
+NO_AMP: Mapping[str, torch.Tensor | None] = {"grad_scale": None, "found_inf": None}
 
 # What stands of a parameter in `optimizer.state`: its dict, names, tensors, and
 # the local parts of those tensors that are arrays.
@@ -53,6 +58,7 @@ class Bound:
         self._options = options
         self._slots = slots = list(bindable(owner, method, groups, state, options))
         kept = [slot.kept(owner, method, state.get(slot.param, {})) for slot in slots]
+        self._device = device.of([slot.param for slot in slots])
         self._close_gaps()
         self._engine = _core.Engine(
             owner,
@@ -61,17 +67,12 @@ class Bound:
             tuple(slot.group for slot in slots),
             len(groups),
         )
-        # Steps are counted where torch counts none, too, if they make random numbers.
-        self._counted = method.__name__ not in UNCOUNTED or any(
-            slot.layout.draws() for slot in slots
-        )
-        self._counts = np.zeros(len(slots), np.float32)
-        most = max((len(slot.kernel.scalar) for slot in slots), default=0)
-        self._scalars = np.zeros((len(slots), most)) if most else None
+        self._progress = self._begun()
         self._make_states(kept)
         self._bind(kept, state, {} if before is None else before.taken())
         self._engine.watch(groups, tuple(method.options), self._changed)
         entries = [self._commit(i, state, entry) for i, entry in enumerate(kept)]
+        self._on_device = self._launching(groups)
         self._watch = self._watching(groups, state, entries)
         self._seen_at = [
             [_place(t) for t in (p, *entry[3])]
@@ -80,16 +81,34 @@ class Bound:
         self._by_value = [
             j
             for j, g in enumerate(groups)
-            if any(torch.is_tensor(part) for part in _parts(g, method.options))
+            if any(
+                torch.is_tensor(part) and not self._is_rate(g, part)
+                for part in _parts(g, method.options)
+            )
         ]
 
+    def _begun(self) -> Progress:
+        slots, kernels = self._slots, [slot.kernel for slot in self._slots]
+        # Steps are counted where torch counts none, too, if they make random numbers.
+        counted = self._method.__name__ not in UNCOUNTED or any(
+            slot.layout.draws() for slot in slots
+        )
+        if self._device is None:
+            return Progress(self._engine, kernels, counted=counted)
+        return DeviceProgress(self._engine, kernels, self._device, counted=counted)
+
     def _close_gaps(self) -> None:
-        """Note our parts of the parameters; those with gaps are stepped in a copy."""
+        """Note our parts of the parameters.
+
+        Those with gaps are stepped in a copy, and in our memory those of devices for
+        which there are no kernels.
+        """
         self._live = [tensors.local(slot.param) for slot in self._slots]
+        where = self._device or torch.device("cpu")
         self._closed = [
             None
-            if tensors.is_dense(p)
-            else p.detach().clone(memory_format=torch.contiguous_format)
+            if tensors.is_dense(p) and p.device == where
+            else p.detach().to(where).clone(memory_format=torch.contiguous_format)
             for p in self._live
         ]
         self._gaps = [
@@ -136,8 +155,12 @@ class Bound:
             like = self._slots[i].param if closed is None else closed
             order = tensors.local(like).stride()
             for name, value in entry.items():
-                if value is None or not (
-                    fields[name].per > 1 or tensors.local(value).stride() == order
+                if (
+                    value is None
+                    or not (
+                        fields[name].per > 1 or tensors.local(value).stride() == order
+                    )
+                    or tensors.local(value).device != tensors.local(like).device
                 ):
                     self._check_order(i, name, value)
                     wanted.append((i, name, like, fields[name]))
@@ -163,13 +186,12 @@ class Bound:
         """Write a parameter's states down in `optimizer.state`."""
         slot, method = self._slots[i], self._method.__name__
         seen = {}
-        if self._counted:
-            seen["step"] = _view(self._counts[i : i + 1])
+        if self._progress.counted:
+            seen["step"] = self._progress.count(i)
         for name, value in kept.items():
             seen[state_name(method, name)] = value
         for k, name in enumerate(slot.kernel.scalar):
-            assert self._scalars is not None
-            seen[name] = _view(self._scalars[i, k : k + 1])
+            seen[name] = self._progress.scalar(i, k)
         entry = state[slot.param] if seen else {}  # torch keeps none that is empty
         entry.update(seen)
         return entry, tuple(seen), tuple(seen.values()), _arrays(slot, kept)
@@ -195,27 +217,52 @@ class Bound:
             step = _count(where, entry.get("step", 0))
             # A float32 that has been rounded is no reason to forget the count.
             t = t if np.float32(t) == step else step
-        self._counts[i] = t
-        self._engine.set_t(i, t)
         if t == 0:
             first = self._method.initial(self._options[slot.group])
-            flat = {k: tensors.flat(tensors.local(t)) for k, t in kept.items()}
             for name in kept.keys() & first.keys():
-                storage.fill(slot.layout, flat, name, first[name])
-        names = slot.kernel.scalar
-        scalars = {name: float(entry.get(name, 0.0)) for name in names}
-        self._engine.set_scalars(i, scalars)
-        if self._scalars is not None:
-            self._scalars[i, : len(names)] = list(scalars.values())
+                tensors.fill_state(slot.layout, kept, name, first[name])
+        scalars = {name: float(entry.get(name, 0.0)) for name in slot.kernel.scalar}
+        self._progress.set(i, t, scalars)
 
     def taken(self) -> dict[int, tuple[int, tuple[Any, ...]]]:
         """Return the counts of steps, and states, of parameters by identity."""
         return {
-            id(slot.param): (self._engine.get_t(i), self._watch.states(i))
+            id(slot.param): (self._progress.get(i), self._watch.states(i))
             for i, slot in enumerate(self._slots)
         }
 
     # -- steps
+
+    def _is_rate(self, group: Mapping[str, Any], part: Any) -> bool:
+        """Return whether an option is an lr that is read where it is, on the device."""
+        return (
+            self._device is not None
+            and part is group.get("lr")
+            and part.device == self._device
+            and part.dtype in (torch.float32, torch.float64)
+        )
+
+    def _launching(self, groups: list[dict[str, Any]]) -> Device | None:
+        """Return what steps these parameters, if that is on a device."""
+        progress = self._progress
+        if self._device is None or not isinstance(progress, DeviceProgress):
+            return None
+        progress.settle()
+        lengths = [
+            tensors.flat(p if closed is None else closed).size
+            for p, closed in zip(self._live, self._closed, strict=True)
+        ]
+        grads = [tensors.code(p) for p in self._live]
+        rates = [
+            lr
+            if torch.is_tensor(lr := group.get("lr")) and self._is_rate(group, lr)
+            else None
+            for group in groups
+        ]
+        seeds = [self._options[slot.group]["seed"] for slot in self._slots]
+        found = Device(self._device, self._slots, grads, lengths, progress)
+        found.bind(seeds, rates)
+        return found
 
     def _watching(
         self, groups: list[dict[str, Any]], state: dict[Any, Any], entries: list[Entry]
@@ -230,7 +277,8 @@ class Bound:
             and self._closed[i] is None
             for i in index
         ]
-        counts = self._counts if self._counted else None
+        counts, scalars = self._progress.watched()
+        found = self._on_device
         return Watch(
             engine=self._engine,
             capsule=_CAPSULE,
@@ -244,9 +292,11 @@ class Bound:
             places=self._places(entries),
             offset=_BODY_AT,
             counts=counts,
-            scalars=self._scalars,
+            scalars=scalars,
             fit=self._fit,
             bump=torch.autograd.graph.increment_version,
+            device_type=ON_CPU if found is None else found.dlpack_type,
+            launches=None if found is None else found.launches,
         )
 
     def _hints(self, entries: list[Entry]) -> Array:
@@ -270,10 +320,11 @@ class Bound:
         state: dict[Any, Any],
         read: Callable[[dict[str, Any]], dict[str, Any]],
         scaling: tuple[float, float, bool] = AS_THEY_ARE,
+        amp: Mapping[str, torch.Tensor | None] = NO_AMP,
     ) -> bool:
         """Take a step; return False if something is no longer as it was bound.
 
-        `read` tells the options of a group.
+        `read` tells the options of a group; `amp` is what torch.amp tells a step.
         """
         self._sparse.clear()
         self._scales = scaling != AS_THEY_ARE
@@ -282,6 +333,8 @@ class Bound:
                 self._take_over(j, read(groups[j]))
             for p, closed in self._gaps:
                 closed.copy_(p.detach())
+            if self._on_device is not None:
+                self._on_device.begin(looks=scaling[1:] != (0.0, False), amp=amp)
             if not self._watch.step(groups, state, *scaling):
                 return False
         except Stale:
@@ -294,6 +347,8 @@ class Bound:
 
     def report(self) -> StepReport:
         """Return what the last step found in the gradients."""
+        if self._on_device is not None:
+            return self._on_device.report()
         return StepReport(*self._engine.report())
 
     def _share(self, which: list[int], sums: Array) -> None:
@@ -321,7 +376,9 @@ class Bound:
         """Return whether elements without gradient stay as they are, states too."""
         options = self._options[slot.group]
         coded = slot.layout.param is not None or slot.layout.state is not None
-        return slot.kernel.rests and not options.get("weight_decay") and not coded
+        on_host = self._device is None
+        decays = options.get("weight_decay")
+        return slot.kernel.rests and not decays and not coded and on_host
 
     def _step_rows(self, i: int, g: torch.Tensor, options: dict[str, Any]) -> None:
         """Step what a coalesced sparse gradient touches, and nothing else."""
@@ -339,8 +396,7 @@ class Bound:
         engine.step([tensors.flat(g.values().contiguous())])
         for t_whole, part in zip(whole, parts, strict=True):
             t_whole[at] = part
-        self._engine.set_t(i, t + 1)
-        self._counts[i] = t + 1
+        self._progress.set(i, t + 1, {})
 
     def _fit(self, i: int, p: Any, g: Any) -> tuple[int, Any] | None:
         """Return where C finds a gradient, and what keeps it there."""
@@ -376,10 +432,6 @@ def _arrays(slot: Slot, kept: Mapping[str, Any]) -> tuple[torch.Tensor, ...]:
 
 def _place(t: torch.Tensor) -> tuple[Any, ...]:
     return t.data_ptr(), t.shape, t.stride()
-
-
-def _view(number: Array) -> torch.Tensor:
-    return torch.from_numpy(number).reshape(())
 
 
 def _count(where: str, step: Any) -> int:

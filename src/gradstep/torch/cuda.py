@@ -20,8 +20,8 @@ import torch
 
 from gradstep.torch import disk
 
-# Every operation rounds once, as on the CPU. The last leaves the current directory out,
-# which NVRTC would search for headers that no Source has.
+# Every operation rounds once, as on the CPU. The current directory is left out, which
+# NVRTC would search for headers that no Source has. What C and CUDA share is for both.
 OPTIONS = (
     "--std=c++20",
     "--fmad=false",
@@ -29,12 +29,15 @@ OPTIONS = (
     "--prec-div=true",
     "--prec-sqrt=true",
     "--no-source-include",
+    "--device-as-default-execution-space",
 )
 # Of files on disk; to change when what they hold does.
 FORMAT = 1
 
 # Majors of CUDA, each with an extra of its name.
 _KNOWN = ("12", "13")
+
+_LOG = 4000  # characters of the compiler's that are shown
 
 _ADDRESS = struct.Struct("P")
 
@@ -119,6 +122,11 @@ def _bindings() -> Any:
             f"CUDA kernels need cuda-bindings ({error}); {_remedy()}"
         ) from error
     return cuda.bindings
+
+
+def compiler() -> tuple[int, int]:
+    """Return the version of NVRTC."""
+    return _version()
 
 
 @cache
@@ -206,7 +214,7 @@ def _compile(source: Source, arch: int, what: str, *more: str) -> tuple[bytes, s
             version = ".".join(map(str, _version()))
             raise RuntimeError(
                 f"NVRTC {version} does not compile a kernel of gradstep with "
-                f"{' '.join(options)} ({error.name}); please report this:\n{log}"
+                f"{' '.join(options)} ({error.name}); please report this:\n{log[:_LOG]}"
             )
         return _got(program, what), log
     finally:
@@ -319,3 +327,13 @@ def _described(error: Any) -> str:
     driver = _bindings().driver
     texts = (driver.cuGetErrorName(error)[1], driver.cuGetErrorString(error)[1])
     return ": ".join(text.decode() if text else str(error) for text in texts)
+
+
+def stream(device: int) -> int:
+    """Return torch's current stream of a device, as the driver knows it."""
+    return int(torch.cuda.current_stream(device).cuda_stream)
+
+
+def processors(device: int) -> int:
+    """Return how many multiprocessors a device has."""
+    return int(torch.cuda.get_device_properties(device).multi_processor_count)

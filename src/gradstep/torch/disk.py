@@ -11,7 +11,7 @@ import secrets
 from pathlib import Path
 
 # Bytes, of some thousands of cubins; the oldest go first.
-LIMIT = 64 << 20
+LIMIT = 256 << 20
 # How names start, so that in a folder of somebody else nothing of theirs is removed.
 OURS = "gradstep-"
 

@@ -43,7 +43,10 @@ def _placed(where: str, p: Any, g: Any) -> Any:
 
 def in_order(g: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """Return a gradient in the order of its parameter's elements, copied if need be."""
-    if g.stride() == like.stride() and not g.is_neg() and not g.is_conj():
+    there = g.stride() == like.stride() and g.device == like.device
+    if there and not g.is_neg() and not g.is_conj():
         return g
-    found = torch.empty_strided(like.shape, like.stride(), dtype=like.dtype)
+    found = torch.empty_strided(
+        like.shape, like.stride(), dtype=like.dtype, device=like.device
+    )
     return found.copy_(g.detach())

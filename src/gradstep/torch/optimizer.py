@@ -7,15 +7,16 @@ import torch
 
 from gradstep import storage
 from gradstep.scaling import Scaling, StepReport, engine_scaling, refuse
-from gradstep.torch.bound import AS_THEY_ARE, Bound
+from gradstep.torch import device
+from gradstep.torch.bound import AS_THEY_ARE, NO_AMP, Bound
 from gradstep.torch.loading import read
 
 # What torch's own classes take beside the options of their rule, and what we do of it:
-# a step is always fused, on the CPU, and no part of the graph.
+# a step is always fused, can always be captured on a device, and is no part of the graph.
 INERT: dict[str, tuple[Any, ...]] = {
     "foreach": (None, True, False),
     "fused": (None, True, False),
-    "capturable": (False,),
+    "capturable": (False, True),
     "differentiable": (False,),
 }
 
@@ -37,7 +38,7 @@ class Optimizer(torch.optim.Optimizer):
         defaults = self._numbers(options) | _tensors(options)
         self._bound: Bound | None = None
         self._fixed: list[Any] = []
-        self._last = NO_STEP
+        self._last: StepReport | Callable[[], StepReport] = NO_STEP
         super().__init__(params, defaults | inert)
 
     def _take_positional(self, args: tuple[Any, ...], options: dict[str, Any]) -> None:
@@ -114,14 +115,27 @@ class Optimizer(torch.optim.Optimizer):
         if self._bound is None or not self._step(self._bound, scaling):
             self._bind(scaling)
         if self._bound is not None and how:
-            self._last = self._bound.report()
-            refuse(where, how, self._last)
+            # Read when it is asked for: on a device one would wait for it.
+            self._last = self._bound.report
+            if how.get("nonfinite") == "raise":
+                refuse(where, how, self.last_step)
         return loss
 
     @property
     def last_step(self) -> StepReport:
         """What the last step found in its gradients, and did with them."""
+        if not isinstance(self._last, StepReport):
+            self._last = self._last()
         return self._last
+
+    @property
+    def _step_supports_amp_scaling(self) -> bool:
+        """Whether `torch.amp.GradScaler` tells us its scale, and leaves gradients alone.
+
+        On a device, where it would wait to learn whether they are finite.
+        """
+        params = [p for group in self.param_groups for p in group["params"]]
+        return bool(params) and device.has_kernels(params)
 
     @classmethod
     def _numbers(cls, options: dict[str, Any]) -> dict[str, Any]:
@@ -136,7 +150,8 @@ class Optimizer(torch.optim.Optimizer):
         return found
 
     def _step(self, bound: Bound, scaling: tuple[float, float, bool]) -> bool:
-        return bound.step(self.param_groups, self.state, self._options, scaling)
+        amp = {name: getattr(self, name, None) for name in NO_AMP}
+        return bound.step(self.param_groups, self.state, self._options, scaling, amp)
 
     @torch.no_grad()
     def _bind(self, scaling: tuple[float, float, bool]) -> None:

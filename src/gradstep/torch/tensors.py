@@ -1,14 +1,15 @@
 """Tensors as C sees them: their memory, as a flat array of real numbers."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
 from gradstep import _core, checks
-from gradstep.storage import Field
+from gradstep.storage import SCALE, Field, Layout
+from gradstep.storage import fill as storage_fill
 from gradstep.structure import Array
 
 # Types of parameters; complex numbers are pairs of reals.
@@ -68,10 +69,9 @@ def check(where: str, t: Any, known: tuple[torch.dtype, ...] | None = DTYPES) ->
         )
     if t.layout is not torch.strided:
         raise TypeError(f"{where} has layout {t.layout}, expected torch.strided")
-    if t.device.type != "cpu":
+    if t.device.type == "meta":
         raise TypeError(
-            f"{where} is on device {t.device}, expected cpu; move the model with "
-            "model.to('cpu') before the first step"
+            f"{where} is on device meta, so it has no numbers; materialize it"
         )
     if known is not None and t.dtype not in known:
         names = ", ".join(str(d).removeprefix("torch.") for d in known)
@@ -118,14 +118,46 @@ def is_dense(t: torch.Tensor) -> bool:
     return True
 
 
+class _Address:
+    """Memory of a device, as NumPy describes memory; it must not be read."""
+
+    def __init__(self, t: torch.Tensor) -> None:
+        self.__array_interface__ = {
+            "data": (t.data_ptr(), False),
+            "shape": (t.numel(),),
+            "typestr": f"<{'f' if t.is_floating_point() else 'u'}{t.element_size()}",
+            "version": 3,
+        }
+
+
+def _addressed(line: torch.Tensor) -> Array:
+    """Return an array that only says where memory of a device is."""
+    if not line.numel():
+        return flat(torch.empty(0, dtype=line.dtype))
+    if line.dtype is torch.bfloat16:
+        codes: Array = np.asarray(_Address(line.view(torch.int16)))
+        return codes.view(checks.BFLOAT16)
+    return np.asarray(_Address(line))
+
+
 def flat(t: torch.Tensor) -> Array:
-    """Return the memory of a dense plain tensor; writing to it writes to the tensor."""
+    """Return the memory of a dense plain tensor; writing to it writes to the tensor.
+
+    On a device its elements cannot be touched.
+    """
     line = _line(t.detach())
+    if line.device.type != "cpu":
+        return _addressed(line)
     if line.dtype is torch.bfloat16:
         codes: Array = line.view(torch.int16).numpy()
         return codes.view(checks.BFLOAT16)
     found: Array = line.numpy()
     return found
+
+
+def code(t: torch.Tensor) -> str | None:
+    """Return C's word for the type of a tensor, if it is one of fewer bits."""
+    return checks.code_of(array_dtype(t))
 
 
 def array_dtype(t: torch.Tensor) -> Any:
@@ -157,20 +189,40 @@ def zeros_like(wanted: Sequence[tuple[torch.Tensor, Field]]) -> list[torch.Tenso
     """Return tensors of zeros beside others, in memory where steps are fastest.
 
     They have the strides of the others, unless they have fewer elements. Those of a
-    DTensor are DTensors too, in memory of torch's.
+    DTensor are DTensors too, in memory of torch's, as is what is on devices.
     """
     lines = [
         (flat(t), field.dtype, field.shape(flat(t)))
         for t, field in wanted
-        if type(t) in PLAIN
+        if _is_ours(t)
     ]
     made = iter(_core.allocate_like(lines))
     return [
-        _shaped(next(made), t, field)
-        if type(t) in PLAIN
-        else torch.zeros_like(t, dtype=tensor_dtype(field.dtype, t))
+        _shaped(next(made), t, field) if _is_ours(t) else _zeros(t, field)
         for t, field in wanted
     ]
+
+
+def _is_ours(t: torch.Tensor) -> bool:
+    return type(t) in PLAIN and t.device.type == "cpu"
+
+
+def _zeros(like: torch.Tensor, field: Field) -> torch.Tensor:
+    dtype = tensor_dtype(field.dtype, like)
+    if field.per == 1:
+        return torch.zeros_like(like, dtype=dtype)
+    return torch.zeros(-(-like.numel() // field.per), dtype=dtype, device=like.device)
+
+
+def fill_state(
+    found: Layout, kept: Mapping[str, Any], name: str, number: float
+) -> None:
+    """Write one number to all elements of a state, whatever its code."""
+    beside = {k: local(t) for k, t in kept.items() if k in (name, name + SCALE)}
+    there = {k: t.to("cpu") for k, t in beside.items()}
+    storage_fill(found, {k: flat(t) for k, t in there.items()}, name, number)
+    for k, t in beside.items():
+        t.copy_(there[k])
 
 
 def _shaped(line: Array, like: torch.Tensor, field: Field) -> torch.Tensor:

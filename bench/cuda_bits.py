@@ -1,0 +1,234 @@
+"""Whether CUDA takes the CPU's steps: bits of every rule and storage, and torch's tools.
+
+Parts of `cuda_check.py`. Each case is stepped on both, with the same numbers.
+"""
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Any
+
+import torch
+
+import gradstep.torch as gst
+from gradstep.optimizer import OPTIMIZERS
+from gradstep.torch import cuda, device, kernels
+from gradstep.torch.tensors import code
+
+# By name: type of parameters, and options of storage.
+STORAGES: dict[str, tuple[torch.dtype, dict[str, Any]]] = {
+    "float32": (torch.float32, {}),
+    "float64": (torch.float64, {}),
+    "bfloat16": (torch.bfloat16, {}),
+    "float16": (torch.float16, {}),
+    "bfloat16, master": (torch.bfloat16, {"master": "float32"}),
+    "float16, master": (torch.float16, {"master": "float32"}),
+    "bfloat16, split": (torch.bfloat16, {"master": "split"}),
+    "bfloat16, stochastic": (torch.bfloat16, {"rounding": "stochastic", "seed": 7}),
+    "bfloat16 states": (torch.float32, {"state_dtype": "bfloat16"}),
+    "uint8 states": (torch.float32, {"state_dtype": "uint8"}),
+    "split, uint8 states": (
+        torch.bfloat16,
+        {"master": "split", "state_dtype": "uint8"},
+    ),
+    "complex64": (torch.complex64, {}),
+}
+SIZES = (1, 3, 8, 255, 256, 1000, 4097, 140_000)
+STEPS = 5
+Tensors = list[torch.Tensor]
+# Beside the defaults, so that other kernels run, too.
+VARIANTS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("Adam", {"amsgrad": True, "weight_decay": 0.1}),
+    ("SGD", {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}),
+    ("SGD", {"momentum": 0.9, "dampening": 0.1, "maximize": True}),
+    ("RMSprop", {"centered": True, "momentum": 0.9}),
+    ("AdaBelief", {"amsgrad": True}),
+    ("Adan", {"max_grad_norm": 1.0}),
+    ("LAMB", {"weight_decay": 0.1}),
+    ("MADGRAD", {"momentum": 0.0}),
+)
+
+
+def params_of(dtype: torch.dtype, where: str, *, seed: int = 0) -> Tensors:
+    """Return parameters of odd sizes; one is not aligned, one not in C order."""
+    found, g = [], torch.Generator().manual_seed(seed)
+    for k, n in enumerate(SIZES):
+        x = torch.randn(n + k % 2, generator=g, dtype=torch.float64).to(dtype)
+        p = x.to(where)[k % 2 :] if k % 4 == 1 else x.to(where)
+        found.append(p.detach().requires_grad_())
+    channels = torch.randn(4, 3, 5, 6, generator=g, dtype=torch.float64).to(dtype)
+    last = channels.to(where).to(memory_format=torch.channels_last)
+    return [*found, last.detach().requires_grad_()]
+
+
+def set_grads(params: Tensors, step: int, *, special: bool = False) -> None:
+    """Set gradients of a step: the same on all devices."""
+    g = torch.Generator().manual_seed(100 + step)
+    for k, p in enumerate(params):
+        x = torch.randn(p.shape, generator=g, dtype=torch.float64) * 10.0 ** (k % 7 - 3)
+        if special and k == 4:
+            x.view(-1)[:8] = torch.tensor(
+                [0.0, -0.0, 1e-40, -1e-45, math.inf, -math.inf, math.nan, 3e38]
+            ).to(x)
+        p.grad = None if (step, k) == (2, 3) else x.to(p.dtype).to(p.device)
+
+
+def bits(t: torch.Tensor) -> torch.Tensor:
+    """Return the bits of a tensor; of what is not a number, those of one that is not."""
+    plain = torch.view_as_real(t) if t.is_complex() else t
+    known = plain.detach().cpu().contiguous().reshape(-1)
+    if known.is_floating_point():
+        known = torch.where(known.isnan(), torch.full_like(known, math.nan), known)
+    return known.view(torch.uint8)
+
+
+def same(ours: Any, theirs: Any, params: Tensors, others: Tensors) -> bool:
+    """Return whether parameters and states of two optimizers have the same bits."""
+    for p, q in zip(params, others, strict=True):
+        one, other = ours.state.get(p, {}), theirs.state.get(q, {})
+        if one.keys() != other.keys() or not torch.equal(bits(p), bits(q)):
+            return False
+        if not all(torch.equal(bits(one[k]), bits(other[k])) for k in one):
+            return False
+    return True
+
+
+def agree(name: str, storage: str, options: dict[str, Any], **how: Any) -> bool:
+    """Return whether the CPU and the GPU take the same steps."""
+    dtype, kept = STORAGES[storage]
+    pair = []
+    for where in ("cpu", "cuda"):
+        params = params_of(dtype, where)
+        opt = getattr(gst, name)(params, **options, **kept)
+        for step in range(STEPS):
+            set_grads(params, step, special=step == STEPS - 1 and not how)
+            opt.step(**how)
+        pair.append((opt, params))
+    (ours, params), (theirs, others) = pair
+    reports = [repr(opt.last_step) for opt in (ours, theirs)]
+    return same(ours, theirs, params, others) and reports[0] == reports[1]
+
+
+def cases() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Return every optimizer with every storage that it takes, and more options."""
+    for name, options in [*((name, {}) for name in OPTIMIZERS), *VARIANTS]:
+        for storage in STORAGES:
+            if not (storage == "complex64" and name in ("Rprop",)):
+                yield name, storage, options
+
+
+def kinds(name: str, storage: str, options: dict[str, Any]) -> set[kernels.Kind]:
+    """Return what has to be compiled for a case."""
+    dtype, kept = STORAGES[storage]
+    params = [torch.zeros(2, dtype=dtype).requires_grad_()]
+    params[0].grad = torch.ones_like(params[0])
+    opt = getattr(gst, name)(params, **options, **kept)
+    opt.step()
+    return set(device.kinds_of(opt._bound._slots[0], code(params[0])))
+
+
+def compile_all(arch: int) -> int:
+    """Compile what all cases need, in processes; return how many kernels that is."""
+    needed = sorted({kind for case in cases() for kind in kinds(*case)}, key=str)
+    sources = [kernels.measuring(), *map(kernels.source, needed)]
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        for _ in pool.map(cuda.cubin, sources, [arch] * len(sources), chunksize=4):
+            pass
+    return len(sources)
+
+
+# -- torch's tools
+
+
+def moves() -> bool:
+    """Steps on the CPU, then on the GPU, then on the CPU: those of the CPU alone."""
+    alone = params_of(torch.float32, "cpu")
+    params = copy.deepcopy(alone)
+    ours = gst.Adam(alone, lr=0.1)
+    opt = gst.Adam(params, lr=0.1)
+    for step in range(6):
+        if step in (2, 4):
+            params = [
+                p.detach().to("cuda" if step == 2 else "cpu").requires_grad_()
+                for p in params
+            ]
+            saved, opt = opt.state_dict(), gst.Adam(params, lr=0.1)
+            opt.load_state_dict(saved)
+        for one, of in ((ours, alone), (opt, params)):
+            set_grads(of, step)
+            one.step()
+    return same(ours, opt, alone, params)
+
+
+def captured() -> bool:
+    """Steps replayed from a graph, with an lr that changes: those of the CPU."""
+    host, there = (params_of(torch.float32, where) for where in ("cpu", "cuda"))
+    rate = torch.tensor(0.1, device="cuda")
+    ours, opt = gst.Adam(host, lr=0.1), gst.Adam(there, lr=rate, capturable=True)
+    for of in (host, there):
+        set_grads(of, 0)
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        opt.step()
+    torch.cuda.current_stream().wait_stream(side)
+    ours.step()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        opt.step()
+    for lr in (0.1, 0.05, 0.025):
+        rate.fill_(lr)
+        ours.param_groups[0]["lr"] = float(rate)
+        graph.replay()
+        ours.step()
+    return same(ours, opt, host, there)
+
+
+def scaled() -> bool:
+    """Steps under GradScaler, of which one overflows: it is left out, and not counted."""
+    host, there = (params_of(torch.float32, where) for where in ("cpu", "cuda"))
+    ours, opt = gst.Adam(host, lr=0.1), gst.Adam(there, lr=0.1)
+    scaler = torch.amp.GradScaler("cuda", init_scale=1024.0, growth_interval=1000)
+    scale = 1024.0
+    for step in range(4):
+        set_grads(host, step)
+        set_grads(there, step)
+        for p in there:
+            if p.grad is not None:
+                p.grad.mul_(scale)
+                if step == 1:
+                    p.grad.fill_(math.inf)
+        scaler.scale(torch.zeros((), device="cuda"))
+        scaler.step(opt)
+        scaler.update()
+        if step == 1:
+            scale /= 2
+        else:
+            ours.step()
+    return same(ours, opt, host, there)
+
+
+def waits_for_nothing() -> bool:
+    """Return whether a clipped step is queued without waiting for the device."""
+    there = params_of(torch.float32, "cuda")
+    opt = gst.LAMB(there, lr=0.1)
+    set_grads(there, 0)
+    opt.step(clip_norm=1.0)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        opt.step(clip_norm=1.0)
+    except RuntimeError:
+        return False
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    return True
+
+
+TOOLS: dict[str, Callable[[], bool]] = {
+    "CPU to GPU and back": moves,
+    "CUDA graph, lr on the device": captured,
+    "GradScaler, one overflow": scaled,
+    "no wait in a clipped step": waits_for_nothing,
+}

@@ -1,0 +1,418 @@
+/* launches.c: tables of tensors, cut to what a launch can pass by value. */
+#include "launches.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    CHUNK = 8192, /* elements of a block of threads, where there are many */
+    FEWER = 2048, /* and where not: what its threads take at once, in any code */
+    OF_SUMS = GS_SUM_THREADS / GS_LANES * GS_BLOCK,
+    SLOTS = 3 + 2 * GS_MAX_STATE + 1,
+};
+
+_Static_assert(sizeof(gs_prepare_table) <= GS_ARGUMENT, "lower GS_MANY");
+_Static_assert(sizeof(gs_scale_table) <= GS_ARGUMENT, "lower GS_MANY");
+_Static_assert(sizeof(gs_reduce_table) <= GS_ARGUMENT, "lower GS_MANY");
+_Static_assert(sizeof(gs_total_table) <= GS_ARGUMENT, "lower GS_MANY");
+
+/* What the step is told, and found so far. */
+typedef struct scene {
+    const gs_device *d;
+    gs_plan *plan;
+    const gs_scaling *scaling;
+    gs_launches *found;
+    size_t live;
+    bool clips;
+} scene;
+
+static size_t number_of(const scene *s, size_t k)
+{
+    return (size_t)(s->plan->stepping[k] - s->plan->tensor);
+}
+
+static size_t ceiling(size_t n, size_t by)
+{
+    return n / by + (n % by != 0);
+}
+
+size_t gs_device_partials(size_t n)
+{
+    return (ceiling(n, OF_SUMS) + 1) * GS_MAX_SUMS;
+}
+
+static gs_launch *launch(scene *s, uint32_t kind, uint32_t what, size_t grid,
+                         uint32_t threads)
+{
+    gs_launches *found = s->found;
+    if (found->count == found->room) {
+        const size_t room = 2 * found->room + 8;
+        gs_launch *more = realloc(found->launch, room * sizeof *more);
+        if (!more) {
+            found->failed = true;
+            return found->launch; /* as good as any, since none will be used */
+        }
+        found->launch = more;
+        found->room = room;
+    }
+    gs_launch *made = found->launch + found->count++;
+    *made = (gs_launch){
+        .kind = kind, .what = what, .grid = (uint32_t)grid, .threads = threads};
+    return made;
+}
+
+void gs_launches_free(gs_launches *found)
+{
+    free(found->launch);
+    *found = (gs_launches){0};
+}
+
+/* ---- tables of arrays --------------------------------------------------------------- */
+
+/* The arrays of a tensor, in the order of rule_device.h; returns how many. */
+static size_t arrays_of(const gs_segment *x, uint64_t slot[SLOTS])
+{
+    static const gs_storage nothing;
+    const gs_storage *in = x->storage ? x->storage : &nothing;
+    size_t n = 0, states = 0;
+    slot[n++] = (uintptr_t)(in->p.codec ? in->p.data : x->p);
+    slot[n++] = (uintptr_t)(in->g.codec ? in->g.data : x->g);
+    if (in->master)
+        slot[n++] = (uintptr_t)x->p;
+    else if (in->p.codec && in->p.codec->beside_size)
+        slot[n++] = (uintptr_t)in->p.beside;
+    for (; x->kernel->state[states]; states++)
+        slot[n++] = (uintptr_t)(in->state[states].codec ? in->state[states].data
+                                                        : x->state[states]);
+    for (size_t k = 0; k < states; k++)
+        if (in->state[k].codec && in->state[k].codec->beside_size)
+            slot[n++] = (uintptr_t)in->state[k].beside;
+    return n;
+}
+
+/* The same for what only looks at the gradient. */
+static size_t gradient_of(const gs_segment *x, uint64_t slot[SLOTS])
+{
+    uint64_t all[SLOTS];
+    (void)arrays_of(x, all);
+    slot[0] = 0;
+    slot[1] = all[1];
+    return 2;
+}
+
+/* Tensors that one launch takes, and those of it that are there already. */
+typedef struct filling {
+    gs_launch *at;
+    size_t slots, most, blocks;
+    uint32_t tensors;
+} filling;
+
+static void add(filling *f, const gs_segment *x, const uint64_t *slot, uint32_t number,
+                uint32_t chunk)
+{
+    unsigned char *base = f->at->argument + sizeof(gs_head);
+    uint64_t *slots = (uint64_t *)(void *)base, *n = slots + f->slots * f->most;
+    uint32_t *start = (uint32_t *)(void *)(n + f->most), *numbers = start + f->most;
+    for (size_t k = 0; k < f->slots; k++)
+        slots[k * f->most + f->tensors] = slot[k];
+    n[f->tensors] = x->n;
+    start[f->tensors] = (uint32_t)f->blocks;
+    numbers[f->tensors++] = number;
+    f->blocks += ceiling(x->n, chunk);
+    f->at->grid = (uint32_t)f->blocks;
+    ((gs_head *)(void *)f->at->argument)->tensors = f->tensors;
+}
+
+/* Which passes look at which arrays of tensors of which kind. */
+typedef struct pass {
+    uint32_t what, threads, chunk, pass;
+    const uint32_t *kinds;
+    bool measures;
+} pass;
+
+static void run_kind(scene *s, const pass *p, uint32_t kind)
+{
+    filling f = {0};
+    for (size_t k = 0; k < s->live; k++) {
+        const size_t number = number_of(s, k);
+        const gs_segment *x = &s->plan->stepping[k]->segment;
+        if (p->kinds[number] != kind || x->n == 0 ||
+            (p->what == GS_GATHER && !p->measures && !x->kernel->sums))
+            continue;
+        uint64_t slot[SLOTS];
+        size_t slots = p->measures ? gradient_of(x, slot) : arrays_of(x, slot);
+        if (p->what == GS_GATHER)
+            slot[slots++] = s->d->partial[number];
+        if (!f.at || f.tensors == f.most) {
+            f = (filling){.slots = slots, .most = GS_MOST(slots)};
+            f.at = launch(s, kind, p->what, 0, p->threads);
+            if (s->found->failed)
+                return;
+            *(gs_head *)(void *)f.at->argument = (gs_head){
+                .record = s->d->record,
+                .measured = p->measures ? s->d->measured : 0,
+                .chunk = p->chunk,
+                .pass = p->pass,
+            };
+        }
+        add(&f, x, slot, (uint32_t)number, p->chunk);
+    }
+}
+
+/* Each kind once, in the order in which tensors have them. */
+static void run_kinds(scene *s, const pass *p)
+{
+    for (size_t k = 0; k < s->live; k++) {
+        const uint32_t kind = p->kinds[number_of(s, k)];
+        bool seen = false;
+        for (size_t j = 0; j < k && !seen; j++)
+            seen = p->kinds[number_of(s, j)] == kind;
+        if (!seen)
+            run_kind(s, p, kind);
+    }
+}
+
+/* ---- tables of tensors alone --------------------------------------------------------- */
+
+static bool summed(const gs_tensor *x, bool measures)
+{
+    return measures || x->segment.kernel->sums;
+}
+
+static void reduce(scene *s, bool measures, uint32_t pass)
+{
+    gs_reduce_table *t = NULL;
+    for (size_t k = 0; k < s->live; k++) {
+        const gs_tensor *x = s->plan->stepping[k];
+        const uint32_t sums = measures ? 1 : (uint32_t)x->segment.kernel->sums;
+        if (!summed(x, measures))
+            continue;
+        if (!t || t->tensors == GS_MANY / 2 || t->sums != sums) {
+            gs_launch *made = launch(s, 0, GS_REDUCE, 0, GS_SUM_THREADS);
+            if (s->found->failed)
+                return;
+            t = (gs_reduce_table *)(void *)made->argument;
+            *t = (gs_reduce_table){
+                .record = s->d->record,
+                .measured = measures ? s->d->measured : 0,
+                .sums = sums,
+                .pass = pass,
+            };
+        }
+        const size_t number = number_of(s, k);
+        t->partial[t->tensors] = s->d->partial[number];
+        t->n[t->tensors] = x->segment.n;
+        t->number[t->tensors++] = (uint32_t)number;
+        s->found->launch[s->found->count - 1].grid = t->tensors;
+    }
+}
+
+static void total(scene *s, bool measures, uint32_t pass)
+{
+    gs_total_table *t = NULL;
+    for (size_t k = 0; k < s->live; k++) {
+        const gs_tensor *x = s->plan->stepping[k];
+        if (!measures && !x->segment.kernel->across)
+            continue;
+        if (!t || t->tensors == GS_MANY) {
+            gs_launch *made = launch(s, 0, GS_TOTAL, 1, 1);
+            if (s->found->failed)
+                return;
+            const bool begins = !t;
+            t = (gs_total_table *)(void *)made->argument;
+            *t = (gs_total_table){
+                .record = s->d->record,
+                .measured = s->d->measured,
+                .clip_norm = s->scaling->clip_norm,
+                .clip_eps = s->scaling->clip_eps,
+                .sums = measures ? 1 : (uint32_t)x->segment.kernel->sums,
+                .pass = pass,
+                .begins = begins,
+                .guard = s->scaling->guard,
+            };
+        }
+        t->number[t->tensors++] = (uint32_t)number_of(s, k);
+    }
+    if (t)
+        t->ends = true;
+}
+
+static void scale(scene *s)
+{
+    for (size_t k = 0; k < s->live;) {
+        gs_launch *made = launch(s, 0, GS_SCALE, 0, GS_ONE_EACH);
+        if (s->found->failed)
+            return;
+        gs_scale_table *t = (gs_scale_table *)(void *)made->argument;
+        *t = (gs_scale_table){
+            .record = s->d->record,
+            .measured = s->d->measured,
+            .amp_scale = s->d->amp_scale,
+            .begins = k == 0,
+        };
+        for (; k < s->live && t->tensors < GS_MANY; k++) {
+            t->scale[t->tensors] = s->plan->stepping[k]->segment.grad_scale;
+            t->number[t->tensors++] = (uint32_t)number_of(s, k);
+        }
+        made->grid = (uint32_t)ceiling(t->tensors, GS_ONE_EACH);
+    }
+}
+
+/* ---- records ------------------------------------------------------------------------- */
+
+static uint32_t where_lr(const gs_kernel *kernel)
+{
+    uint32_t at = 0;
+    while (kernel->hyper[at] && strcmp(kernel->hyper[at], "lr") != 0)
+        at++;
+    return at;
+}
+
+static void begin_prepare(const scene *s, size_t number, bool again,
+                          gs_prepare_table *t)
+{
+    const gs_tensor *x = s->plan->tensor + number;
+    const gs_group *group = s->plan->group + x->group;
+    *t = (gs_prepare_table){
+        .grad_scale = x->segment.grad_scale,
+        .clip_norm = group->clip_norm,
+        .clip_eps = group->clip_eps,
+        .record = s->d->record,
+        .measured = s->d->measured,
+        .count = s->d->count,
+        .step = s->d->step,
+        .scalar = s->d->scalar,
+        .lr = s->d->lr[x->group],
+        .amp_scale = s->d->amp_scale,
+        .found_inf = s->d->found_inf,
+        .seed = s->d->seed[number],
+        .scalars = s->d->scalars,
+        .lr_at = where_lr(x->segment.kernel),
+        .lr_is_double = s->d->lr_is_double[x->group] != 0,
+        .again = again,
+        .across = x->segment.kernel->across,
+        .clips = s->clips,
+    };
+    memcpy(t->hyper, group->hyper, sizeof t->hyper);
+}
+
+/* Tensors that follow each other with one kernel and one group's options go together. */
+static void prepare(scene *s, bool again)
+{
+    gs_prepare_table *t = NULL;
+    const gs_tensor *last = NULL;
+    for (size_t k = 0; k < s->live; k++) {
+        const gs_tensor *x = s->plan->stepping[k];
+        const size_t number = number_of(s, k);
+        if (again && !x->segment.kernel->sums)
+            continue;
+        if (!t || t->tensors == GS_MANY || last->group != x->group ||
+            s->d->kind[last - s->plan->tensor] != s->d->kind[number]) {
+            gs_launch *made = launch(s, s->d->kind[number], GS_PREPARE, 1, GS_ONE_EACH);
+            if (s->found->failed)
+                return;
+            t = (gs_prepare_table *)(void *)made->argument;
+            begin_prepare(s, number, again, t);
+        }
+        t->number[t->tensors] = (uint32_t)number;
+        t->place[t->tensors++] = s->d->place[number];
+        s->found->launch[s->found->count - 1].grid =
+            (uint32_t)ceiling(t->tensors, GS_ONE_EACH);
+        last = x;
+    }
+}
+
+/* ---- a step -------------------------------------------------------------------------- */
+
+static void collect(scene *s)
+{
+    gs_plan *plan = s->plan;
+    for (size_t i = 0; i < plan->tensors; i++) {
+        gs_tensor *x = plan->tensor + i;
+        if (!x->moving)
+            continue;
+        x->moving = false;
+        x->segment.grad_scale =
+            plan->group[x->group].grad_scale * s->scaling->grad_scale;
+        plan->stepping[s->live++] = x;
+    }
+}
+
+static bool measured(const scene *s)
+{
+    bool clips = s->scaling->clip_norm > 0 || s->scaling->guard;
+    for (size_t j = 0; j < s->plan->groups; j++)
+        clips |= s->plan->group[j].clip_norm > 0;
+    return clips;
+}
+
+/* Three passes, of which the last two end at once where nothing more is to be found. */
+static void measure(scene *s)
+{
+    scale(s);
+    for (uint32_t which = GS_SQUARES; which < GS_FOUND; which++) {
+        const pass gathering = {
+            .what = GS_GATHER,
+            .threads = GS_SUM_THREADS,
+            .chunk = OF_SUMS,
+            .pass = which,
+            .kinds = which == GS_NONFINITE ? s->d->nonfinite : s->d->norm,
+            .measures = true,
+        };
+        run_kinds(s, &gathering);
+        reduce(s, true, which);
+        total(s, true, which);
+    }
+}
+
+static void gather(scene *s)
+{
+    bool sums = false, across = false;
+    for (size_t k = 0; k < s->live; k++) {
+        sums |= s->plan->stepping[k]->segment.kernel->sums > 0;
+        across |= s->plan->stepping[k]->segment.kernel->across;
+    }
+    if (!sums)
+        return;
+    const pass gathering = {
+        .what = GS_GATHER,
+        .threads = GS_SUM_THREADS,
+        .chunk = OF_SUMS,
+        .kinds = s->d->kind,
+    };
+    run_kinds(s, &gathering);
+    reduce(s, false, 0);
+    if (across)
+        total(s, false, GS_FOUND);
+    prepare(s, true);
+}
+
+/* Few elements are cut finer, so that all processors have some. */
+static uint32_t chunk_of(const scene *s)
+{
+    size_t all = 0;
+    for (size_t k = 0; k < s->live; k++)
+        all += s->plan->stepping[k]->segment.n;
+    return all / CHUNK < (size_t)8 * s->d->processors ? FEWER : CHUNK;
+}
+
+void gs_device_step(const gs_device *d, gs_plan *plan, const gs_scaling *scaling,
+                    gs_launches *found)
+{
+    scene s = {.d = d, .plan = plan, .scaling = scaling, .found = found};
+    found->count = 0;
+    found->failed = false;
+    collect(&s);
+    s.clips = measured(&s);
+    if (s.clips && s.live)
+        measure(&s);
+    prepare(&s, false);
+    gather(&s);
+    const pass stepping = {
+        .what = GS_STEP,
+        .threads = GS_STEP_THREADS,
+        .chunk = chunk_of(&s),
+        .kinds = d->kind,
+    };
+    run_kinds(&s, &stepping);
+}

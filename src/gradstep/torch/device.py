@@ -1,0 +1,232 @@
+"""Parameters in the memory of a GPU, stepped there by kernels from the same headers."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from gradstep import _core, _torch, storage
+from gradstep.scaling import StepReport
+from gradstep.structure import Array
+from gradstep.torch import cuda, kernels
+from gradstep.torch.kernels import Kind
+from gradstep.torch.progress import Progress
+from gradstep.torch.slots import Slot
+
+_NAMES = {
+    _torch.PREPARE: "gs_prepare",
+    _torch.GATHER: "gs_gather",
+    _torch.STEP: "gs_step",
+    _torch.SCALE: "gs_scale",
+    _torch.REDUCE: "gs_reduce",
+    _torch.TOTAL: "gs_total",
+}
+
+# What gs_measured begins with: norm, factor, count; and where its last number is.
+_FOUND, _SKIPPED = 3, _torch.MEASURED_BYTES // 4 - 1
+
+
+class DeviceProgress(Progress):
+    """The same in the device's memory: only its kernels know what is skipped.
+
+    Written there at once, when all of it has been set.
+    """
+
+    def __init__(
+        self,
+        engine: _core.Engine,
+        kernels: Sequence[_core.Kernel],
+        device: torch.device,
+        *,
+        counted: bool,
+    ) -> None:
+        super().__init__(engine, kernels, counted=counted)
+        n, most = len(kernels), 0 if self.scalars is None else self.scalars.shape[1]
+        self._set = np.zeros(n)
+        self.exact = torch.zeros(n, dtype=torch.float64, device=device)
+        self.shown = torch.zeros(n, dtype=torch.float32, device=device)
+        self.numbers = torch.zeros((n, most), dtype=torch.float64, device=device)
+
+    def set(self, i: int, t: int, scalars: dict[str, float]) -> None:
+        """Take over a count, and numbers by name."""
+        super().set(i, t, scalars)
+        self._set[i] = t
+
+    def settle(self) -> None:
+        """Write all that was set to the device."""
+        self.exact.copy_(torch.from_numpy(self._set))
+        self.shown.copy_(torch.from_numpy(self.counts))
+        if self.scalars is not None:
+            self.numbers.copy_(torch.from_numpy(self.scalars))
+
+    def get(self, i: int) -> int:
+        """Return how many steps parameter i has taken: waits for the device."""
+        return int(self.exact[i])
+
+    def count(self, i: int) -> torch.Tensor:
+        """Return the tensor that shows a count."""
+        return self.shown[i]
+
+    def scalar(self, i: int, k: int) -> torch.Tensor:
+        """Return the tensor that shows number k."""
+        return self.numbers[i, k]
+
+    def watched(self) -> tuple[Any, Any]:
+        """Return None: kernels look for themselves."""
+        return None, None
+
+
+def of(params: Sequence[Any]) -> torch.device | None:
+    """Return the device that has all parameters and kernels for them; None: the host.
+
+    What is on other devices is copied to the host and back in each step: as exact, and
+    slow. A warning says why.
+    """
+    places = {p.device for p in params}
+    if all(place.type == "cpu" for place in places):
+        return None
+    reason = _lack(places)
+    if reason is None:
+        return places.pop()
+    warnings.warn(
+        f"parameters are on {', '.join(sorted(map(str, places)))} and copied to the "
+        f"host and back in each step: {reason}",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    return None
+
+
+def has_kernels(params: Sequence[Any]) -> bool:
+    """Return whether all parameters are on one device for which there are kernels."""
+    return _lack({p.device for p in params}) is None
+
+
+def _lack(places: set[torch.device]) -> str | None:
+    """Return why there are no kernels for parameters there, if so."""
+    if len(places) > 1:
+        return "they are on several devices; build an optimizer for those of each"
+    if any(place.type != "cuda" for place in places):
+        return "kernels are for CUDA only"
+    try:
+        cuda.check()
+    except cuda.Unavailable as error:
+        return str(error)
+    return None
+
+
+def kinds_of(slot: Slot, grad: str | None) -> tuple[Kind, Kind, Kind]:
+    """Return what steps a parameter, and what looks at gradients in this code: takes
+    their norm, and counts what is not finite.
+    """
+    layout, kernel = slot.layout, slot.kernel
+    master = storage.MASTER in layout.fields
+    looking = (kernel.dtype, None, grad, None, False)
+    return (
+        Kind(kernel.rule, kernel.dtype, layout.param, grad, layout.state, master),
+        Kind("norm", *looking),
+        Kind("norm_nonfinite", *looking),
+    )
+
+
+class Device:
+    """All that lies on a device beside parameters and states, and the launches there."""
+
+    dlpack_type = _torch.ON_CUDA
+
+    def __init__(
+        self,
+        device: torch.device,
+        slots: Sequence[Slot],
+        grads: Sequence[str | None],
+        lengths: Sequence[int],
+        progress: DeviceProgress,
+    ) -> None:
+        self._device, self._slots, self._progress = device, slots, progress
+        self._functions: dict[tuple[int, int], cuda.Function] = {}
+        self._stream = 0
+        n = len(slots)
+        self._records = self._room(n * _torch.RECORD_BYTES)
+        self._measured = self._room(_torch.MEASURED_BYTES)
+        self._looked = False
+        rooms = [_torch.partials(length) for length in lengths]
+        self._partial = self._room(8 * sum(rooms))
+        self._partials = self._partial.data_ptr() + 8 * np.cumsum([0, *rooms])[:-1]
+        self._kinds: list[tuple[Kind, Kind, Kind]] = []
+        self._load(grads)
+
+    def _room(self, size: int) -> torch.Tensor:
+        return torch.zeros(max(size, 1), dtype=torch.uint8, device=self._device)
+
+    def _load(self, grads: Sequence[str | None]) -> None:
+        """Load all kernels that a step may need, before the first."""
+        needed: dict[Kind, set[int]] = {}
+        for slot, grad in zip(self._slots, grads, strict=True):
+            sums = {_torch.GATHER} if slot.kernel.sums else set()
+            uses = {_torch.PREPARE, _torch.STEP} | sums
+            kinds = kinds_of(slot, grad)
+            for kind, used in zip(kinds, (uses, {_torch.GATHER}, {_torch.GATHER})):
+                needed.setdefault(kind, set()).update(used)
+            self._kinds.append(kinds)
+        self._modules = {kind: m for m, kind in enumerate(needed)}
+        for kind, used in needed.items():
+            self._take(self._modules[kind], kernels.source(kind), used)
+        self._take(0, kernels.measuring(), {_torch.SCALE, _torch.REDUCE, _torch.TOTAL})
+
+    def _take(self, number: int, source: cuda.Source, used: set[int]) -> None:
+        module = cuda.module(source, self._device.index)
+        for what in used:
+            self._functions[number, what] = module.function(_NAMES[what])
+
+    def bind(self, seeds: Sequence[int], rates: Sequence[torch.Tensor | None]) -> None:
+        """Make `launches`, what steps a plan of these parameters.
+
+        rates : for each group its lr, where that is a tensor on the device.
+        """
+        modules = [[self._modules[kind] for kind in kinds] for kinds in self._kinds]
+        place = [[slot.number] for slot in self._slots]
+        numbers = self._progress.numbers
+        self.launches = _torch.Launches(
+            record=self._records.data_ptr(),
+            measured=self._measured.data_ptr(),
+            count=self._progress.exact.data_ptr(),
+            step=self._progress.shown.data_ptr() if self._progress.counted else 0,
+            scalar=numbers.data_ptr(),
+            scalars=numbers.shape[1],
+            processors=cuda.processors(self._device.index),
+            modules=np.hstack([modules, place]).T.astype(np.uint32, "C"),
+            beside=np.array([self._partials, seeds], np.uint64),
+            rates=np.array(
+                [
+                    [0 if t is None else t.data_ptr() for t in rates],
+                    [t is not None and t.dtype == torch.float64 for t in rates],
+                ],
+                np.uint64,
+            ),
+            launch=self._launch,
+        )
+        self._kept = rates
+
+    def _launch(
+        self, module: int, what: int, grid: int, threads: int, argument: int
+    ) -> None:
+        function = self._functions[module, what]
+        cuda.launch(function, grid, threads, self._stream, argument)
+
+    def begin(self, *, looks: bool, amp: Mapping[str, torch.Tensor | None]) -> None:
+        """Note what a step is to be told that it takes on the current stream."""
+        self._stream = cuda.stream(self._device.index)
+        self._looked = looks
+        where = [0 if t is None else t.data_ptr() for t in amp.values()]
+        self.launches.amp(*where)
+
+    def report(self) -> StepReport:
+        """Return what the last step found in the gradients: waits for the device."""
+        if not self._looked:
+            return StepReport(None, 1.0, None, skipped=False)
+        found: Array = self._measured.cpu().numpy()
+        norm, factor, nonfinite = found.view(np.float64)[:_FOUND]
+        skipped = bool(found.view(np.uint32)[_SKIPPED])
+        return StepReport(float(norm), float(factor), int(nonfinite), skipped)
