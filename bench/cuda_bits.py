@@ -1,4 +1,4 @@
-"""Whether CUDA takes the CPU's steps: bits of every rule and storage, and torch's tools.
+"""Whether CUDA takes the CPU's steps: bits of all rules and storages, torch's tools.
 
 Parts of `cuda_check.py`. Each case is stepped on both, with the same numbers.
 """
@@ -76,7 +76,7 @@ def set_grads(params: Tensors, step: int, *, special: bool = False) -> None:
 
 
 def bits(t: torch.Tensor) -> torch.Tensor:
-    """Return the bits of a tensor; of what is not a number, those of one that is not."""
+    """Return the bits of a tensor, the same for all that is not a number."""
     plain = torch.view_as_real(t) if t.is_complex() else t
     known = plain.detach().cpu().contiguous().reshape(-1)
     if known.is_floating_point():
@@ -143,7 +143,7 @@ def compile_all(arch: int) -> int:
 
 
 def moves() -> bool:
-    """Steps on the CPU, then on the GPU, then on the CPU: those of the CPU alone."""
+    """Compare steps on the CPU, the GPU, and the CPU again with those of the CPU."""
     alone = params_of(torch.float32, "cpu")
     params = copy.deepcopy(alone)
     ours = gst.Adam(alone, lr=0.1)
@@ -163,7 +163,7 @@ def moves() -> bool:
 
 
 def captured() -> bool:
-    """Steps replayed from a graph, with an lr that changes: those of the CPU."""
+    """Compare steps replayed from a graph, whose lr changes, with those of the CPU."""
     host, there = (params_of(torch.float32, where) for where in ("cpu", "cuda"))
     rate = torch.tensor(0.1, device="cuda")
     ours, opt = gst.Adam(host, lr=0.1), gst.Adam(there, lr=rate, capturable=True)
@@ -187,7 +187,7 @@ def captured() -> bool:
 
 
 def scaled() -> bool:
-    """Steps under GradScaler, of which one overflows: it is left out, and not counted."""
+    """Overflow once under GradScaler: that step is neither taken nor counted."""
     host, there = (params_of(torch.float32, where) for where in ("cpu", "cuda"))
     ours, opt = gst.Adam(host, lr=0.1), gst.Adam(there, lr=0.1)
     scaler = torch.amp.GradScaler("cuda", init_scale=1024.0, growth_interval=1000)

@@ -5,7 +5,37 @@ from typing_extensions import disjoint_base
 
 from gradstep._core import Engine
 
+ON_CPU: int
+ON_CUDA: int
+PREPARE: int
+GATHER: int
+STEP: int
+SCALE: int
+REDUCE: int
+TOTAL: int
+RECORD_BYTES: int
+MEASURED_BYTES: int
+
 def where_body(tensor: Any) -> int: ...
+def partials(n: int) -> int: ...
+
+@disjoint_base
+class Launches:
+    def __init__(
+        self,
+        record: int,
+        measured: int,
+        count: int,
+        step: int,
+        scalar: int,
+        scalars: int,
+        processors: int,
+        modules: Any,
+        beside: Any,
+        rates: Any,
+        launch: Callable[[int, int, int, int, int], object],
+    ) -> None: ...
+    def amp(self, scale: int, found_inf: int) -> None: ...
 
 @disjoint_base
 class Watch:
@@ -26,6 +56,8 @@ class Watch:
         scalars: Any,
         fit: Callable[[int, Any, Any], tuple[int, Any] | None],
         bump: Callable[[list[Any]], object],
+        device_type: int,
+        launches: Launches | None,
     ) -> None: ...
     def check_states(self) -> None: ...
     def step(

@@ -48,8 +48,8 @@ class Averaging(Optimizer):
     def _average(self, group: dict[str, Any], p: Any) -> torch.Tensor:
         """Return x, of which y, in p, lies towards z."""
         owner, beta = type(self).__name__, self.method.beta(self._options(group))
-        # In the order of the parameter's memory, as its states are, without gaps; on the
-        # host, wherever the parameter is.
+        # In the order of the parameter's memory, as its states are, without gaps; and
+        # on the host, wherever the parameter is.
         now = tensors.local(p).detach().to("cpu")
         dense = tensors.is_dense(now)
         kind = torch.preserve_format if dense else torch.contiguous_format

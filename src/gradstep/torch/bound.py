@@ -235,8 +235,9 @@ class Bound:
 
     def _is_rate(self, group: Mapping[str, Any], part: Any) -> bool:
         """Return whether an option is an lr that is read where it is, on the device."""
+        there = self._device is not None and torch.is_tensor(part)
         return (
-            self._device is not None
+            there
             and part is group.get("lr")
             and part.device == self._device
             and part.dtype in (torch.float32, torch.float64)
@@ -254,9 +255,7 @@ class Bound:
         ]
         grads = [tensors.code(p) for p in self._live]
         rates = [
-            lr
-            if torch.is_tensor(lr := group.get("lr")) and self._is_rate(group, lr)
-            else None
+            group["lr"] if self._is_rate(group, group.get("lr")) else None
             for group in groups
         ]
         seeds = [self._options[slot.group]["seed"] for slot in self._slots]

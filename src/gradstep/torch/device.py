@@ -118,8 +118,9 @@ def _lack(places: set[torch.device]) -> str | None:
 
 
 def kinds_of(slot: Slot, grad: str | None) -> tuple[Kind, Kind, Kind]:
-    """Return what steps a parameter, and what looks at gradients in this code: takes
-    their norm, and counts what is not finite.
+    """Return what steps a parameter, what takes its gradient's norm, and what counts.
+
+    grad : the code of the gradient.
     """
     layout, kernel = slot.layout, slot.kernel
     master = storage.MASTER in layout.fields
@@ -132,7 +133,7 @@ def kinds_of(slot: Slot, grad: str | None) -> tuple[Kind, Kind, Kind]:
 
 
 class Device:
-    """All that lies on a device beside parameters and states, and the launches there."""
+    """What lies on a device beside parameters and states, and the launches there."""
 
     dlpack_type = _torch.ON_CUDA
 

@@ -28,7 +28,7 @@ _HEADERS = (
 
 
 class Kind(NamedTuple):
-    """A rule, and how the arrays that it steps are kept; codes are C's words or None."""
+    """A rule, and how the arrays that it steps are kept: by C's words for codes."""
 
     rule: str
     dtype: str

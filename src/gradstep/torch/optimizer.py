@@ -11,8 +11,8 @@ from gradstep.torch import device
 from gradstep.torch.bound import AS_THEY_ARE, NO_AMP, Bound
 from gradstep.torch.loading import read
 
-# What torch's own classes take beside the options of their rule, and what we do of it:
-# a step is always fused, can always be captured on a device, and is no part of the graph.
+# What torch's own classes take beside the options of their rule, and what we do of it: a
+# step is always fused, can be captured where it is on a device, and is not differentiable.
 INERT: dict[str, tuple[Any, ...]] = {
     "foreach": (None, True, False),
     "fused": (None, True, False),
@@ -130,9 +130,9 @@ class Optimizer(torch.optim.Optimizer):
 
     @property
     def _step_supports_amp_scaling(self) -> bool:
-        """Whether `torch.amp.GradScaler` tells us its scale, and leaves gradients alone.
+        """Whether `torch.amp.GradScaler` tells its scale, and leaves gradients alone.
 
-        On a device, where it would wait to learn whether they are finite.
+        So it is on a device, where it would wait to learn whether they are finite.
         """
         params = [p for group in self.param_groups for p in group["params"]]
         return bool(params) and device.has_kernels(params)

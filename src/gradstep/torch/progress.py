@@ -10,7 +10,7 @@ from gradstep import _core
 
 
 class Progress:
-    """Counts and numbers that C keeps and `optimizer.state` shows, of each parameter."""
+    """Counts and numbers of each parameter: C keeps them, `optimizer.state` shows."""
 
     def __init__(
         self, engine: _core.Engine, kernels: Sequence[_core.Kernel], *, counted: bool
