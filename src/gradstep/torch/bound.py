@@ -235,13 +235,12 @@ class Bound:
 
     def _is_rate(self, group: Mapping[str, Any], part: Any) -> bool:
         """Return whether an option is an lr that is read where it is, on the device."""
-        there = self._device is not None and torch.is_tensor(part)
-        return (
-            there
-            and part is group.get("lr")
-            and part.device == self._device
-            and part.dtype in (torch.float32, torch.float64)
-        )
+        rate: Any = group.get("lr")
+        if self._device is None or part is not rate or not torch.is_tensor(rate):
+            return False
+        known = (torch.float32, torch.float64)
+        there = rate.device == self._device
+        return bool(there and rate.dtype in known)
 
     def _launching(self, groups: list[dict[str, Any]]) -> Device | None:
         """Return what steps these parameters, if that is on a device."""

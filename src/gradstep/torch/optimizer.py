@@ -82,6 +82,11 @@ class Optimizer(torch.optim.Optimizer):
         # Callers keep what they like in a group beside the options, as in torch.
         own = {name: group[name] for name in self.method.options if name in group}
         self._check_inert({k: group[k] for k in self.inert if k in group})
+        if group.get("capturable") and _on_host(group):
+            raise ValueError(
+                f"{type(self).__name__}: capturable=True is for parameters on a device, "
+                "and some are on the CPU; leave it out"
+            )
         known = self._numbers(own)
         if known.get("form") == "velocity" and known.get("nesterov"):
             raise ValueError(
@@ -247,12 +252,18 @@ class Optimizer(torch.optim.Optimizer):
                 group.setdefault(name, known[0])  # another formula: not to be changed
             elif not any(group.get(name, known[0]) is value for value in known):
                 group[name] = known[0]
+        if group.get("capturable") and _on_host(group):
+            group["capturable"] = False
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self._bound, self._fixed, self._last = None, [], NO_STEP
         for group in self.param_groups:
             self._complete(group)
+
+
+def _on_host(group: dict[str, Any]) -> bool:
+    return any(p.device.type == "cpu" for p in group["params"])
 
 
 def _number(value: Any) -> Any:
