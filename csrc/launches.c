@@ -205,6 +205,8 @@ static void reduce(scene *s, bool measures, uint32_t pass)
         t->number[t->tensors++] = (uint32_t)number;
         s->found->launch[s->found->count - 1].grid = t->tensors;
     }
+    if (s->d->shares && t)
+        (void)launch(s, 0, GS_SHARE, 0, 0);
 }
 
 static void total(scene *s, bool measures, uint32_t pass)

@@ -12,6 +12,7 @@ typedef struct gs_device {
     uint64_t amp_scale, found_inf; /* of the coming step, or 0 */
     uint32_t scalars;              /* of a tensor */
     uint32_t processors;
+    bool shares; /* tensors are parts of larger ones */
     /* Of each tensor: which module steps it, and which ones look at its gradient; where its
      * sums go; its place among all parameters. */
     const uint32_t *kind, *norm, *nonfinite, *place;
@@ -20,8 +21,9 @@ typedef struct gs_device {
     const uint64_t *lr, *lr_is_double;
 } gs_device;
 
-/* GS_SCALE and what follows are of the module without a rule. */
-enum { GS_PREPARE, GS_GATHER, GS_STEP, GS_SCALE, GS_REDUCE, GS_TOTAL };
+/* Kernels of a rule's module; those of the one without a rule; and GS_SHARE, which is none:
+ * sums in records are to be added to those of other processes. */
+enum { GS_PREPARE, GS_GATHER, GS_STEP, GS_SCALE, GS_REDUCE, GS_TOTAL, GS_SHARE };
 
 typedef struct gs_launch {
     uint32_t kind, what, grid, threads;

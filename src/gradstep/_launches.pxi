@@ -2,15 +2,15 @@
 
 cdef extern from "launches.h" nogil:
     enum:
+        GS_MAX_COEF
+        GS_MAX_SUMS
         GS_PREPARE
         GS_GATHER
         GS_STEP
         GS_SCALE
         GS_REDUCE
         GS_TOTAL
-
-    enum:
-        GS_MAX_SCALARS_ON "GS_MAX_SCALARS"
+        GS_SHARE
 
     ctypedef struct gs_record:
         pass
@@ -28,6 +28,7 @@ cdef extern from "launches.h" nogil:
         uint64_t found_inf
         uint32_t scalars
         uint32_t processors
+        bint shares
         const uint32_t *kind
         const uint32_t *norm
         const uint32_t *nonfinite
@@ -55,9 +56,12 @@ cdef extern from "launches.h" nogil:
     void gs_launches_free(gs_launches *found)
     size_t gs_device_partials(size_t n)
 
-# What is launched, by number: kernels of a rule's module, and of the one without.
-PREPARE, GATHER, STEP, SCALE = GS_PREPARE, GS_GATHER, GS_STEP, GS_SCALE
-REDUCE, TOTAL = GS_REDUCE, GS_TOTAL
+# What is launched, by number: kernels of a rule's module, and of the one without; SHARE is
+# no kernel.
+PREPARE, GATHER, STEP = GS_PREPARE, GS_GATHER, GS_STEP
+SCALE, REDUCE, TOTAL, SHARE = GS_SCALE, GS_REDUCE, GS_TOTAL, GS_SHARE
+# Where the sums of a record are among its doubles, and how many.
+SUMS_AT, SUMS = GS_MAX_COEF // sizeof(double), GS_MAX_SUMS
 RECORD_BYTES = sizeof(gs_record)
 MEASURED_BYTES = sizeof(gs_measured)
 
@@ -72,6 +76,7 @@ cdef class Launches:
 
     Addresses are of the device. record, measured, count, step, scalar : of what device.h
         describes; step may be 0. scalars : doubles of each tensor in scalar.
+    shares : whether tensors are parts of larger ones, so that sums have to be shared.
     modules : (4, n) uint32: which one steps each tensor, takes the norm of its gradient, and
         counts what is not finite there; and its place among all parameters.
     beside : (2, n) uint64: where its sums go, and its seed.
@@ -85,13 +90,14 @@ cdef class Launches:
 
     def __init__(
         self, uint64_t record, uint64_t measured, uint64_t count, uint64_t step,
-        uint64_t scalar, uint32_t scalars, uint32_t processors,
+        uint64_t scalar, uint32_t scalars, uint32_t processors, bint shares,
         const uint32_t[:, ::1] modules, const uint64_t[:, ::1] beside,
         const uint64_t[:, ::1] rates, launch,
     ):
         self.device.record, self.device.measured = record, measured
         self.device.count, self.device.step, self.device.scalar = count, step, scalar
         self.device.scalars, self.device.processors = scalars, processors
+        self.device.shares = shares
         self.launch, self.kept = launch, (modules, beside, rates)
         if modules.shape[1] == 0 or rates.shape[1] == 0:
             return

@@ -13,6 +13,9 @@ STEP: int
 SCALE: int
 REDUCE: int
 TOTAL: int
+SHARE: int
+SUMS_AT: int
+SUMS: int
 RECORD_BYTES: int
 MEASURED_BYTES: int
 
@@ -30,6 +33,7 @@ class Launches:
         scalar: int,
         scalars: int,
         processors: int,
+        shares: bool,
         modules: Any,
         beside: Any,
         rates: Any,

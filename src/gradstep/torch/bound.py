@@ -331,9 +331,7 @@ class Bound:
                 self._take_over(j, read(groups[j]))
             for p, closed in self._gaps:
                 closed.copy_(p.detach())
-            if self._on_device is not None:
-                self._on_device.begin(looks=scaling[1:] != (0.0, False), amp=amp)
-            if not self._watch.step(groups, state, *scaling):
+            if not self._watched_step(groups, state, scaling, amp):
                 return False
         except Stale:
             return False
@@ -343,6 +341,19 @@ class Bound:
             self._step_rows(i, g, read(groups[self._slots[i].group]))
         return True
 
+    def _watched_step(
+        self,
+        groups: list[dict[str, Any]],
+        state: dict[Any, Any],
+        scaling: tuple[float, float, bool],
+        amp: Mapping[str, torch.Tensor | None],
+    ) -> bool:
+        if self._on_device is None:
+            return self._watch.step(groups, state, *scaling)
+        self._on_device.begin(looks=scaling[1:] != (0.0, False), amp=amp)
+        with self._on_device.current():
+            return self._watch.step(groups, state, *scaling)
+
     def report(self) -> StepReport:
         """Return what the last step found in the gradients."""
         if self._on_device is not None:
@@ -351,7 +362,8 @@ class Bound:
 
     def _share(self, which: list[int], sums: Array) -> None:
         """Add to the sums over our shards those over the shards of other processes."""
-        tensors.add_up([self._slots[i].param for i in which], sums)
+        params = [self._slots[i].param for i in which]
+        tensors.add_up(params, torch.from_numpy(sums))
 
     def check_states(self) -> None:
         """Refuse states whose memory was exchanged before anybody saw it."""

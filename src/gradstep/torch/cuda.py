@@ -329,6 +329,11 @@ def _described(error: Any) -> str:
     return ": ".join(text.decode() if text else str(error) for text in texts)
 
 
+def current(device: int) -> Any:
+    """Return a context in which a device is the current one."""
+    return torch.cuda.device(device)
+
+
 def stream(device: int) -> int:
     """Return torch's current stream of a device, as the driver knows it."""
     return int(torch.cuda.current_stream(device).cuda_stream)

@@ -10,7 +10,7 @@ import torch
 from gradstep import _core, _torch, storage
 from gradstep.scaling import StepReport
 from gradstep.structure import Array
-from gradstep.torch import cuda, kernels
+from gradstep.torch import cuda, kernels, tensors
 from gradstep.torch.kernels import Kind
 from gradstep.torch.progress import Progress
 from gradstep.torch.slots import Slot
@@ -178,8 +178,9 @@ class Device:
 
     def _take(self, number: int, source: cuda.Source, used: set[int]) -> None:
         module = cuda.module(source, self._device.index)
-        for what in used:
-            self._functions[number, what] = module.function(_NAMES[what])
+        with self.current():
+            for what in used:
+                self._functions[number, what] = module.function(_NAMES[what])
 
     def bind(self, seeds: Sequence[int], rates: Sequence[torch.Tensor | None]) -> None:
         """Make `launches`, what steps a plan of these parameters.
@@ -197,6 +198,7 @@ class Device:
             scalar=numbers.data_ptr(),
             scalars=numbers.shape[1],
             processors=cuda.processors(self._device.index),
+            shares=any(tensors.is_distributed(slot.param) for slot in self._slots),
             modules=np.hstack([modules, place]).T.astype(np.uint32, "C"),
             beside=np.array([self._partials, seeds], np.uint64),
             rates=np.array(
@@ -213,8 +215,21 @@ class Device:
     def _launch(
         self, module: int, what: int, grid: int, threads: int, argument: int
     ) -> None:
+        if what == _torch.SHARE:
+            self._share()
+            return
         function = self._functions[module, what]
         cuda.launch(function, grid, threads, self._stream, argument)
+
+    def _share(self) -> None:
+        """Add to sums over shards those of other processes; queued, as kernels are."""
+        records = self._records.view(torch.float64).view(len(self._slots), -1)
+        sums = records[:, _torch.SUMS_AT : _torch.SUMS_AT + _torch.SUMS]
+        tensors.add_up([slot.param for slot in self._slots], sums)
+
+    def current(self) -> Any:
+        """Return a context in which launches go to this device."""
+        return cuda.current(self._device.index)
 
     def begin(self, *, looks: bool, amp: Mapping[str, torch.Tensor | None]) -> None:
         """Note what a step is to be told that it takes on the current stream."""

@@ -25,8 +25,8 @@ def checked(where: str, p: Any, g: Any, *, sparse: bool) -> torch.Tensor:
     if g.layout is not torch.strided and not (sparse and g.layout is torch.sparse_coo):
         raise TypeError(
             f"{where} has layout {g.layout}; of sparse gradients only sparse_coo is "
-            "taken, by SGD without momentum and by Adagrad, without weight_decay: pass "
-            "sparse=False to the embedding"
+            "taken, on the CPU, by SGD without momentum and by Adagrad, without "
+            "weight_decay: pass sparse=False to the embedding"
         )
     return g
 

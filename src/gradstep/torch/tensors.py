@@ -41,10 +41,10 @@ def local(t: Any) -> Any:
     return t.detach().to_local() if is_distributed(t) else t
 
 
-def add_up(params: Sequence[Any], sums: Array) -> None:
+def add_up(params: Sequence[Any], sums: torch.Tensor) -> None:
     """Make sums over the shards that we hold, a row for each parameter, those over all.
 
-    One message for all parameters that are sharded alike.
+    One message for all parameters that are sharded alike; sums are where those are.
     """
     alike: dict[tuple[Any, int], list[int]] = {}
     for k, p in enumerate(params):
@@ -52,9 +52,9 @@ def add_up(params: Sequence[Any], sums: Array) -> None:
             if not placement.is_replicate():
                 alike.setdefault((p.device_mesh, axis), []).append(k)
     for (mesh, axis), rows in alike.items():
-        found = torch.from_numpy(sums[rows])
+        found = sums[rows]
         torch.distributed.all_reduce(found, group=mesh.get_group(axis))
-        sums[rows] = found.numpy()
+        sums[rows] = found
 
 
 def check(where: str, t: Any, known: tuple[torch.dtype, ...] | None = DTYPES) -> None:
