@@ -2,7 +2,9 @@
 
 Each takes the arguments of the class of that name in `torch.optim`, if there is one,
 and loads its checkpoints and those of the authors' packages; its own load there.
-Parameters are float32, float64 or complex tensors on the CPU, or DTensors of them.
+Parameters are float32, float64, bfloat16, float16 or complex tensors, or DTensors of
+them. On CUDA devices they are stepped by kernels from the same headers, with the same
+bits; on others, through copies on the CPU.
 
 Examples
 --------

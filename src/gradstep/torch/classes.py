@@ -11,8 +11,8 @@ from gradstep.torch.averaging import Averaging
 from gradstep.torch.optimizer import INERT, Optimizer
 
 _PARAMS = """params : iterable of tensors, of (name, tensor), or of dicts
-    float32, float64, bfloat16, float16 or complex, on the CPU; updated in place by
-    `step`.
+    float32, float64, bfloat16, float16 or complex; updated in place by `step`, where
+    they are on the CPU or, all together, on a CUDA device; else by way of the CPU.
 """
 
 

@@ -11,8 +11,8 @@ from gradstep.torch import device
 from gradstep.torch.bound import AS_THEY_ARE, NO_AMP, Bound
 from gradstep.torch.loading import read
 
-# What torch's own classes take beside the options of their rule, and what we do of it: a
-# step is always fused, can be captured where it is on a device, and is not differentiable.
+# What torch's own classes take beside the options of their rule, and what we do of it:
+# a step is always fused, can be captured on a device, and is not differentiable.
 INERT: dict[str, tuple[Any, ...]] = {
     "foreach": (None, True, False),
     "fused": (None, True, False),
@@ -84,8 +84,8 @@ class Optimizer(torch.optim.Optimizer):
         self._check_inert({k: group[k] for k in self.inert if k in group})
         if group.get("capturable") and _on_host(group):
             raise ValueError(
-                f"{type(self).__name__}: capturable=True is for parameters on a device, "
-                "and some are on the CPU; leave it out"
+                f"{type(self).__name__}: capturable=True is for parameters on a "
+                "device, and some are on the CPU; leave it out"
             )
         known = self._numbers(own)
         if known.get("form") == "velocity" and known.get("nesterov"):
