@@ -111,6 +111,7 @@ cdef class Kernel:
     cdef readonly size_t sums
     cdef readonly bint steps
     cdef readonly bint rests
+    cdef readonly bint across
 
 
 cdef class _Ranges:

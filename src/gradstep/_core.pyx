@@ -204,6 +204,7 @@ cdef Kernel wrap(const gs_kernel *ptr):
     k.sums = ptr.sums
     k.steps = ptr.step != NULL
     k.rests = ptr.rests != NULL
+    k.across = ptr.across
     return k
 
 

@@ -25,6 +25,7 @@ cdef extern from "gradstep.h" nogil:
         size_t state_size
         bint (*rests)(const double *hyper) noexcept nogil
         size_t sums
+        bint across
         void *step
 
     ctypedef struct gs_codec:

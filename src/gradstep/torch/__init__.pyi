@@ -4,6 +4,7 @@ from typing import Any
 from torch import Tensor
 
 from gradstep.torch.averaging import Averaging
+from gradstep.torch.offload import CPUOffload as CPUOffload
 from gradstep.torch.optimizer import Optimizer as Optimizer
 
 class AdaBelief(Optimizer):
