@@ -11,7 +11,7 @@ from gradstep import _core
 from gradstep._torch import ON_CPU, Watch, where_body
 from gradstep.scaling import StepReport
 from gradstep.structure import Array
-from gradstep.torch import device, gradients, tensors
+from gradstep.torch import device, gradients, states, tensors
 from gradstep.torch.device import Device, DeviceProgress
 from gradstep.torch.names import UNCOUNTED, state_name
 from gradstep.torch.progress import Progress
@@ -62,13 +62,13 @@ class Bound:
         self._close_gaps()
         self._engine = _core.Engine(
             owner,
-            self._flat_params(),
+            tuple(map(tensors.flat, self._stepped())),
             tuple(slot.where for slot in slots),
             tuple(slot.group for slot in slots),
             len(groups),
         )
         self._progress = self._begun()
-        self._make_states(kept)
+        states.complete(owner, method, slots, self._closed, kept)
         self._bind(kept, state, {} if before is None else before.taken())
         self._engine.watch(groups, tuple(method.options), self._changed)
         entries = [self._commit(i, state, entry) for i, entry in enumerate(kept)]
@@ -117,11 +117,10 @@ class Bound:
             if closed is not None
         ]
 
-    def _flat_params(self) -> tuple[Array, ...]:
-        return tuple(
-            tensors.flat(p if closed is None else closed)
-            for p, closed in zip(self._live, self._closed, strict=True)
-        )
+    def _stepped(self) -> list[torch.Tensor]:
+        """Return what is stepped of each parameter."""
+        both = zip(self._live, self._closed, strict=True)
+        return [p if closed is None else closed for p, closed in both]
 
     def _bind(
         self,
@@ -147,41 +146,6 @@ class Bound:
 
     # -- states
 
-    def _make_states(self, kept: list[dict[str, Any]]) -> None:
-        """Put new states where some lack, or are in another order than parameters."""
-        wanted = []
-        for i, entry in enumerate(kept):
-            closed, fields = self._closed[i], self._slots[i].layout.fields
-            like = self._slots[i].param if closed is None else closed
-            order = tensors.local(like).stride()
-            for name, value in entry.items():
-                if (
-                    value is None
-                    or not (
-                        fields[name].per > 1 or tensors.local(value).stride() == order
-                    )
-                    or tensors.local(value).device != tensors.local(like).device
-                ):
-                    self._check_order(i, name, value)
-                    wanted.append((i, name, like, fields[name]))
-        # All at once: small ones lie side by side.
-        made = tensors.zeros_like([(like, field) for _, _, like, field in wanted])
-        for (i, name, *_), new in zip(wanted, made, strict=True):
-            then = kept[i][name]
-            kept[i][name] = new if then is None else new.copy_(then)
-
-    def _check_order(self, i: int, name: str, value: Any) -> None:
-        """Refuse codes that would have to be moved away from their scales."""
-        slot = self._slots[i]
-        if value is not None and slot.layout.state == "blocks":
-            key, order = state_name(self._method.__name__, name), slot.param.stride()
-            raise ValueError(
-                f"{self._owner}: state{slot.where}[{key!r}] has strides "
-                f"{value.stride()}, its parameter {order}, and scales are of 256 "
-                "elements in the order of memory; keep the memory format, or use "
-                "state_dtype='bfloat16'"
-            )
-
     def _commit(self, i: int, state: dict[Any, Any], kept: dict[str, Any]) -> Entry:
         """Write a parameter's states down in `optimizer.state`."""
         slot, method = self._slots[i], self._method.__name__
@@ -204,17 +168,15 @@ class Bound:
         taken: Mapping[int, tuple[int, tuple[Any, ...]]],
     ) -> None:
         """Take over how many steps a parameter has taken, and what its rule keeps."""
-        slot = self._slots[i]
-        where = f"{self._owner}: state{slot.where}"
+        slot, name = self._slots[i], self._method.__name__
         t, held = taken.get(id(slot.param), (0, ()))
-        if self._method.__name__ in UNCOUNTED and "step" not in entry:
+        if name in UNCOUNTED and "step" not in entry:
             # The binding before knows; else a buffer that is not zero tells.
             buffers = _arrays(slot, kept)
             if len(held) != len(buffers) or any(map(operator.is_not, held, buffers)):
-                names = slot.kernel.state
-                t = int(any(bool(tensors.local(kept[name]).any()) for name in names))
+                t = states.any_begun(slot, kept)
         else:
-            step = _count(where, entry.get("step", 0))
+            step = states.count(f"{self._owner}: state{slot.where}", entry)
             # A float32 that has been rounded is no reason to forget the count.
             t = t if np.float32(t) == step else step
         if t == 0:
@@ -248,17 +210,12 @@ class Bound:
         if self._device is None or not isinstance(progress, DeviceProgress):
             return None
         progress.settle()
-        lengths = [
-            tensors.flat(p if closed is None else closed).size
-            for p, closed in zip(self._live, self._closed, strict=True)
-        ]
-        grads = [tensors.code(p) for p in self._live]
         rates = [
             group["lr"] if self._is_rate(group, group.get("lr")) else None
             for group in groups
         ]
         seeds = [self._options[slot.group]["seed"] for slot in self._slots]
-        found = Device(self._device, self._slots, grads, lengths, progress)
+        found = Device(self._device, self._slots, self._stepped(), progress)
         found.bind(seeds, rates)
         return found
 
@@ -442,10 +399,3 @@ def _arrays(slot: Slot, kept: Mapping[str, Any]) -> tuple[torch.Tensor, ...]:
 
 def _place(t: torch.Tensor) -> tuple[Any, ...]:
     return t.data_ptr(), t.shape, t.stride()
-
-
-def _count(where: str, step: Any) -> int:
-    value = float(step)
-    if not 0 <= value < 2**53:
-        raise ValueError(f"{where}['step'] must be a count >= 0, got {value}")
-    return int(value)

@@ -141,8 +141,7 @@ class Device:
         self,
         device: torch.device,
         slots: Sequence[Slot],
-        grads: Sequence[str | None],
-        lengths: Sequence[int],
+        stepped: Sequence[torch.Tensor],
         progress: DeviceProgress,
     ) -> None:
         self._device, self._slots, self._progress = device, slots, progress
@@ -152,11 +151,11 @@ class Device:
         self._records = self._room(n * _torch.RECORD_BYTES)
         self._measured = self._room(_torch.MEASURED_BYTES)
         self._looked = False
-        rooms = [_torch.partials(length) for length in lengths]
+        rooms = [_torch.partials(tensors.flat(t).size) for t in stepped]
         self._partial = self._room(8 * sum(rooms))
         self._partials = self._partial.data_ptr() + 8 * np.cumsum([0, *rooms])[:-1]
         self._kinds: list[tuple[Kind, Kind, Kind]] = []
-        self._load(grads)
+        self._load(list(map(tensors.code, stepped)))  # gradients are of their type
 
     def _room(self, size: int) -> torch.Tensor:
         return torch.zeros(max(size, 1), dtype=torch.uint8, device=self._device)
