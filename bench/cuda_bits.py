@@ -84,31 +84,55 @@ def bits(t: torch.Tensor) -> torch.Tensor:
     return known.view(torch.uint8)
 
 
-def same(ours: Any, theirs: Any, params: Tensors, others: Tensors) -> bool:
-    """Return whether parameters and states of two optimizers have the same bits."""
-    for p, q in zip(params, others, strict=True):
-        one, other = ours.state.get(p, {}), theirs.state.get(q, {})
-        if one.keys() != other.keys() or not torch.equal(bits(p), bits(q)):
-            return False
-        if not all(torch.equal(bits(one[k]), bits(other[k])) for k in one):
-            return False
-    return True
+def difference(ours: Any, theirs: Any, params: Tensors, others: Tensors) -> str:
+    """Return the first place where two optimizers have other bits, or nothing."""
+    for k, (p, q) in enumerate(zip(params, others, strict=True)):
+        one = {"parameter": p, **ours.state.get(p, {})}
+        other = {"parameter": q, **theirs.state.get(q, {})}
+        if one.keys() != other.keys():
+            return f"tensor {k} has {list(one)}, the other {list(other)}"
+        for name, t in one.items():
+            pair = bits(t), bits(other[name])
+            if not torch.equal(*pair):
+                return f"tensor {k}, {name}: {_first(*pair, t, other[name])}"
+    reports = [repr(opt.last_step) for opt in (ours, theirs)]
+    return "" if reports[0] == reports[1] else " is not ".join(reports)
+
+
+def _first(a: torch.Tensor, b: torch.Tensor, t: torch.Tensor, u: torch.Tensor) -> str:
+    if a.shape != b.shape:
+        return f"shape {tuple(t.shape)} is not {tuple(u.shape)}"
+    at = int((a != b).nonzero()[0]) // t.element_size()
+    one, other = (x.detach().contiguous().reshape(-1)[at].item() for x in (t, u))
+    return f"element {at} of {t.numel()}: {one!r} is not {other!r}"
+
+
+def stepped(
+    name: str,
+    storage: str,
+    options: dict[str, Any],
+    *,
+    where: str = "cpu",
+    **how: Any,
+) -> tuple[Any, Tensors]:
+    """Return an optimizer that has taken steps there, and its parameters."""
+    dtype, kept = STORAGES[storage]
+    params = params_of(dtype, where)
+    opt = getattr(gst, name)(params, **options, **kept)
+    for step in range(STEPS):
+        set_grads(params, step, special=step == STEPS - 1 and not how)
+        opt.step(**how)
+    return opt, params
 
 
 def agree(name: str, storage: str, options: dict[str, Any], **how: Any) -> bool:
     """Return whether the CPU and the GPU take the same steps."""
-    dtype, kept = STORAGES[storage]
-    pair = []
-    for where in ("cpu", "cuda"):
-        params = params_of(dtype, where)
-        opt = getattr(gst, name)(params, **options, **kept)
-        for step in range(STEPS):
-            set_grads(params, step, special=step == STEPS - 1 and not how)
-            opt.step(**how)
-        pair.append((opt, params))
+    pair = [stepped(name, storage, options, where=w, **how) for w in ("cpu", "cuda")]
     (ours, params), (theirs, others) = pair
-    reports = [repr(opt.last_step) for opt in (ours, theirs)]
-    return same(ours, theirs, params, others) and reports[0] == reports[1]
+    found = difference(ours, theirs, params, others)
+    if found:
+        print(f"  {name}, {storage}, {options or how}: {found}")
+    return not found
 
 
 def cases() -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -159,7 +183,7 @@ def moves() -> bool:
         for one, of in ((ours, alone), (opt, params)):
             set_grads(of, step)
             one.step()
-    return same(ours, opt, alone, params)
+    return not difference(ours, opt, alone, params)
 
 
 def captured() -> bool:
@@ -183,7 +207,7 @@ def captured() -> bool:
         ours.param_groups[0]["lr"] = float(rate)
         graph.replay()
         ours.step()
-    return same(ours, opt, host, there)
+    return not difference(ours, opt, host, there)
 
 
 def scaled() -> bool:
@@ -207,7 +231,7 @@ def scaled() -> bool:
             scale /= 2
         else:
             ours.step()
-    return same(ours, opt, host, there)
+    return not difference(ours, opt, host, there)
 
 
 def waits_for_nothing() -> bool:

@@ -6,6 +6,7 @@ and the last, as hundreds of buffers, one after the other, would take NumPy long
 """
 
 import ctypes
+from bisect import bisect
 from typing import NamedTuple
 
 import numpy as np
@@ -50,7 +51,7 @@ class Memory:
     """Buffers of the host; their addresses are those that kernels are given."""
 
     def __init__(self) -> None:
-        self.arrays: list[Array] = []
+        self.arrays: list[Array] = []  # by address
 
     def add(self, array: Array) -> None:
         """Let kernels read an array, and write to it if NumPy may."""
@@ -59,10 +60,11 @@ class Memory:
         if not array.nbytes:
             return
         start, end = array.ctypes.data, array.ctypes.data + array.nbytes
-        for other in self.arrays:
+        place = bisect(self.arrays, start, key=lambda a: a.ctypes.data)
+        for other in self.arrays[max(place - 1, 0) : place + 1]:
             if start < other.ctypes.data + other.nbytes and other.ctypes.data < end:
                 raise ValueError("this array overlaps one that was added before")
-        self.arrays.append(array)
+        self.arrays.insert(place, array)
 
 
 class Host:

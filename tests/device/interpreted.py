@@ -1,0 +1,64 @@
+"""Kernels as NVRTC compiles them, on the interpreter of PTX."""
+
+import ctypes
+from collections.abc import Iterable
+from concurrent.futures import Executor, Future
+from typing import Any
+
+import numpy as np
+
+from gradstep.torch import cuda
+from ptx import Memory, Program
+
+ARCH = 90
+
+
+class Programs:
+    """Modules by source; those that are wanted soon are compiled meanwhile."""
+
+    def __init__(self, pool: Executor) -> None:
+        self._pool = pool
+        self._texts: dict[cuda.Source, Future[str]] = {}
+        self._programs: dict[cuda.Source, Program] = {}
+
+    def want(self, sources: Iterable[cuda.Source]) -> None:
+        for source in sources:
+            if source not in self._texts:
+                self._texts[source] = self._pool.submit(cuda.ptx, source, ARCH)
+
+    def text(self, source: cuda.Source) -> str:
+        self.want([source])
+        return self._texts[source].result()
+
+    def __getitem__(self, source: cuda.Source) -> Program:
+        if source not in self._programs:
+            self._programs[source] = Program(self.text(source))
+        return self._programs[source]
+
+
+class Interpreter:
+    """A machine; see machine.py of the interpreter for the orders that warps run in."""
+
+    def __init__(self, programs: Programs, order: str = "together") -> None:
+        self.programs, self.order = programs, order
+
+    def launch(
+        self,
+        source: cuda.Source,
+        name: str,
+        grid: int,
+        threads: int,
+        argument: int,
+        memory: Memory,
+    ) -> None:
+        program = self.programs[source]
+        size = program.module.functions[name].parameters[0].size
+        given: Any = np.frombuffer(ctypes.string_at(argument, size), np.uint8)
+        program.run(
+            name,
+            grid=grid,
+            block=threads,
+            argument=given,
+            memory=memory,
+            order=self.order,
+        )

@@ -1,0 +1,49 @@
+"""Optimizers on the device, which the interpreter of PTX is, have the CPU's bits."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import cuda_bits
+import pytest
+from cuda_bits import STORAGES, VARIANTS, difference, stepped
+
+from gradstep.optimizer import OPTIMIZERS
+from gradstep.torch import kernels
+from interpreted import Interpreter, Programs
+from stand_in import stand_in
+
+Case = tuple[str, str, dict[str, Any]]
+# Rules whose states are of all sorts: sums, a cube root, copies, copies of gradients.
+STORED = ("Adam", "LAMB", "MADGRAD", "ScheduleFreeAdamW", "Adan")
+RULES: list[Case] = [
+    (name, "float32", options)
+    for name, options in [*((name, {}) for name in OPTIMIZERS), *VARIANTS]
+]
+KEPT: list[Case] = [
+    (name, storage, {})
+    for name in STORED
+    for storage in STORAGES
+    if storage != "float32"
+]
+
+
+def named(case: Case) -> str:
+    name, storage, options = case
+    return ", ".join([name, storage, *map(str, options.items())])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _soon(programs: Programs) -> None:
+    """Compile all kernels in the order in which they will be used."""
+    programs.want([kernels.measuring()])
+    for case in (*RULES, *KEPT):
+        kinds = sorted(cuda_bits.kinds(*case), key=lambda kind: "norm" in kind.rule)
+        programs.want(map(kernels.source, kinds))
+
+
+@pytest.mark.parametrize("case", [*RULES, *KEPT], ids=named)
+def test_a_rule(case: Case, interpreter: Interpreter) -> None:
+    ours, params = stepped(*case)
+    with stand_in(interpreter):
+        theirs, others = stepped(*case)
+    assert not difference(ours, theirs, params, others)
