@@ -51,10 +51,12 @@ VARIANTS: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 
 
-def params_of(dtype: torch.dtype, where: str, *, seed: int = 0) -> Tensors:
-    """Return parameters of odd sizes; one is not aligned, one not in C order."""
-    found, g = [], torch.Generator().manual_seed(seed)
-    for k, n in enumerate(SIZES):
+def params_of(
+    dtype: torch.dtype, where: str, sizes: tuple[int, ...] = SIZES
+) -> Tensors:
+    """Return parameters of odd sizes; some are not aligned, one not in C order."""
+    found, g = [], torch.Generator().manual_seed(0)
+    for k, n in enumerate(sizes):
         x = torch.randn(n + k % 2, generator=g, dtype=torch.float64).to(dtype)
         p = x.to(where)[k % 2 :] if k % 4 == 1 else x.to(where)
         found.append(p.detach().requires_grad_())
@@ -113,14 +115,16 @@ def stepped(
     options: dict[str, Any],
     *,
     where: str = "cpu",
+    sizes: tuple[int, ...] = SIZES,
+    steps: int = STEPS,
     **how: Any,
 ) -> tuple[Any, Tensors]:
     """Return an optimizer that has taken steps there, and its parameters."""
     dtype, kept = STORAGES[storage]
-    params = params_of(dtype, where)
+    params = params_of(dtype, where, sizes)
     opt = getattr(gst, name)(params, **options, **kept)
-    for step in range(STEPS):
-        set_grads(params, step, special=step == STEPS - 1 and not how)
+    for step in range(steps):
+        set_grads(params, step, special=step == steps - 1 and not how)
         opt.step(**how)
     return opt, params
 

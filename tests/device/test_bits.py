@@ -1,6 +1,5 @@
 """Optimizers on the device, which the interpreter of PTX is, have the CPU's bits."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import cuda_bits
@@ -19,12 +18,16 @@ RULES: list[Case] = [
     (name, "float32", options)
     for name, options in [*((name, {}) for name in OPTIMIZERS), *VARIANTS]
 ]
+# Adam in all storages; the others in those that meet all of their code.
+SOME = ("float64", "bfloat16, stochastic", "float16, master", "split, uint8 states")
 KEPT: list[Case] = [
     (name, storage, {})
     for name in STORED
-    for storage in STORAGES
+    for storage in (STORAGES if name == "Adam" else SOME)
     if storage != "float32"
 ]
+# Not aligned are 3 and 1000; what is special is in 300, and 1 has no gradient once.
+HOW: dict[str, Any] = {"sizes": (8, 3, 255, 1, 300, 1000), "steps": 3}
 
 
 def named(case: Case) -> str:
@@ -43,7 +46,7 @@ def _soon(programs: Programs) -> None:
 
 @pytest.mark.parametrize("case", [*RULES, *KEPT], ids=named)
 def test_a_rule(case: Case, interpreter: Interpreter) -> None:
-    ours, params = stepped(*case)
+    ours, params = stepped(*case, **HOW)
     with stand_in(interpreter):
-        theirs, others = stepped(*case)
+        theirs, others = stepped(*case, **HOW)
     assert not difference(ours, theirs, params, others)

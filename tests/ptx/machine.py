@@ -46,6 +46,7 @@ class Machine:
         self.registers: list[Array | None] = [None] * len(program.module.registers)
         self.alive = np.ones(grid.lanes, bool)
         self.rank = ORDERS[order](grid.warp)
+        self.apart = bool(self.rank.any())
         self.ready: dict[tuple[int, int], Array] = {}  # by rank and instruction
         self.held: dict[int, Array] = {}  # those that wait for others
         self.back: dict[str, Array] = {}  # by function, where a call returns to
@@ -84,7 +85,7 @@ class Machine:
 
     def _push(self, place: int, lanes: Array) -> None:
         ranks = self.rank[lanes]
-        for rank in np.unique(ranks):
+        for rank in np.unique(ranks) if self.apart else [0]:
             some, key = lanes[ranks == rank], (int(rank), place)
             if key in self.ready:
                 some = np.sort(np.concatenate([self.ready[key], some]))
