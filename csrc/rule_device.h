@@ -16,6 +16,8 @@ enum {
 #define ROOM(name) T state_##name[AT::N];
 #define ELEMENT(name) .name = state_##name[k],
 #define KEEP(name) state_##name[k] = FLUSHED(s.name);
+/* Between the loops of rule_root.h they are stored. */
+#define STORED(name) s.name = FLUSHED(s.name);
 /* In code, what a state begins with is rounded as if it had been stored by a step. */
 #define BEGIN(name)                                                                    \
     for (int k = 0; k < AT::N; k++)                                                    \
@@ -59,6 +61,7 @@ RULE_FN void step_elements(const AT &at, void *const *arrays, const gs_record &r
         STATE s = {RULE_STATE(ELEMENT)};
 #if RULE_ROOT
         const T x = K(radicand)(p[k], grad_scale * g[k], &s, &c);
+        RULE_STATE(STORED)
         p[k] = K(update)(p[k], grad_scale * g[k], &s, &c, CBRT(x));
 #else
         p[k] = K(update)(p[k], grad_scale * g[k], &s, &c);
@@ -205,6 +208,7 @@ extern "C" __global__ void __launch_bounds__(GS_SUM_THREADS)
 #undef CLOSE
 #undef OPEN
 #undef BEGIN
+#undef STORED
 #undef KEEP
 #undef ELEMENT
 #undef ROOM
