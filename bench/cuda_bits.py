@@ -3,9 +3,8 @@
 Parts of `cuda_check.py`. Each case is stepped on both, with the same numbers.
 """
 
-import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any
@@ -165,98 +164,3 @@ def compile_all(arch: int) -> int:
         for _ in pool.map(cuda.cubin, sources, [arch] * len(sources), chunksize=4):
             pass
     return len(sources)
-
-
-# -- torch's tools
-
-
-def moves() -> bool:
-    """Compare steps on the CPU, the GPU, and the CPU again with those of the CPU."""
-    alone = params_of(torch.float32, "cpu")
-    params = copy.deepcopy(alone)
-    ours = gst.Adam(alone, lr=0.1)
-    opt = gst.Adam(params, lr=0.1)
-    for step in range(6):
-        if step in (2, 4):
-            params = [
-                p.detach().to("cuda" if step == 2 else "cpu").requires_grad_()
-                for p in params
-            ]
-            saved, opt = opt.state_dict(), gst.Adam(params, lr=0.1)
-            opt.load_state_dict(saved)
-        for one, of in ((ours, alone), (opt, params)):
-            set_grads(of, step)
-            one.step()
-    return not difference(ours, opt, alone, params)
-
-
-def captured() -> bool:
-    """Compare steps replayed from a graph, whose lr changes, with those of the CPU."""
-    host, there = (params_of(torch.float32, where) for where in ("cpu", "cuda"))
-    rate = torch.tensor(0.1, device="cuda")
-    ours, opt = gst.Adam(host, lr=0.1), gst.Adam(there, lr=rate, capturable=True)
-    for of in (host, there):
-        set_grads(of, 0)
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        opt.step()
-    torch.cuda.current_stream().wait_stream(side)
-    ours.step()
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        opt.step()
-    for lr in (0.1, 0.05, 0.025):
-        rate.fill_(lr)
-        ours.param_groups[0]["lr"] = float(rate)
-        graph.replay()
-        ours.step()
-    return not difference(ours, opt, host, there)
-
-
-def scaled() -> bool:
-    """Overflow once under GradScaler: that step is neither taken nor counted."""
-    host, there = (params_of(torch.float32, where) for where in ("cpu", "cuda"))
-    ours, opt = gst.Adam(host, lr=0.1), gst.Adam(there, lr=0.1)
-    scaler = torch.amp.GradScaler("cuda", init_scale=1024.0, growth_interval=1000)
-    scale = 1024.0
-    for step in range(4):
-        set_grads(host, step)
-        set_grads(there, step)
-        for p in there:
-            if p.grad is not None:
-                p.grad.mul_(scale)
-                if step == 1:
-                    p.grad.fill_(math.inf)
-        scaler.scale(torch.zeros((), device="cuda"))
-        scaler.step(opt)
-        scaler.update()
-        if step == 1:
-            scale /= 2
-        else:
-            ours.step()
-    return not difference(ours, opt, host, there)
-
-
-def waits_for_nothing() -> bool:
-    """Return whether a clipped step is queued without waiting for the device."""
-    there = params_of(torch.float32, "cuda")
-    opt = gst.LAMB(there, lr=0.1)
-    set_grads(there, 0)
-    opt.step(clip_norm=1.0)
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        opt.step(clip_norm=1.0)
-    except RuntimeError:
-        return False
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-    return True
-
-
-TOOLS: dict[str, Callable[[], bool]] = {
-    "CPU to GPU and back": moves,
-    "CUDA graph, lr on the device": captured,
-    "GradScaler, one overflow": scaled,
-    "no wait in a clipped step": waits_for_nothing,
-}

@@ -3,6 +3,8 @@
 Parts of `cuda_check.py`. Times on the device are of events around each step, in turns.
 """
 
+import contextlib
+import importlib.util
 import math
 import time
 from collections.abc import Callable
@@ -10,10 +12,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from rules import RULES, bytes_each
-from torch_adapter import Shapes, gpt2
 
 import gradstep.torch as gst
+from contestants import PACKAGES
+from rules import RULES, bytes_each
+from torch_adapter import Shapes, gpt2
 
 FLOAT = np.dtype(np.float32)
 ROUNDS, WARM_UP = 15, 3
@@ -26,7 +29,7 @@ THEIRS: dict[str, tuple[str, bool]] = {
     "adam": ("Adam", True),
     "adamw": ("AdamW", True),
     "sgd_momentum": ("SGD", True),
-    "adagrad": ("Adagrad", True),
+    "adagrad": ("Adagrad", False),
     "rmsprop": ("RMSprop", False),
     "nadam": ("NAdam", False),
     "radam": ("RAdam", False),
@@ -57,14 +60,30 @@ def theirs(rule: str, shapes: Shapes) -> dict[str, Step]:
         return {}
     name, fused = THEIRS[rule]
     _, options = RULES[rule]
-    ways = {"torch foreach": {"foreach": True}} | (
-        {"torch fused": {"fused": True}} if fused else {}
-    )
+    ways: dict[str, dict[str, bool]] = {"torch foreach": {"foreach": True}}
+    if fused:
+        ways["torch fused"] = {"fused": True}
     known = {k: v for k, v in options.items() if k in _arguments(name)}
     return {
         way: getattr(torch.optim, name)(tensors(shapes), **known, **flag).step
         for way, flag in ways.items()
     }
+
+
+def packages(rule: str, shapes: Shapes) -> dict[str, Step]:
+    """Return the steps of the authors' own packages, and of a collection, if here."""
+    found = {}
+    for package, rules in PACKAGES.items():
+        if rule not in rules or not importlib.util.find_spec(package):
+            continue
+        kind, options = rules[rule]
+        make = getattr(importlib.import_module(package), kind)
+        with contextlib.redirect_stdout(None):  # AdaBelief tells of its options
+            made: Any = make(tensors(shapes), **options)
+        if hasattr(made, "train"):
+            made.train()
+        found[package] = made.step
+    return found
 
 
 def _arguments(name: str) -> Any:
@@ -97,7 +116,7 @@ def copying(n: int) -> Step:
 def one_tensor(rule: str, n: int) -> Row:
     """Time a rule on one tensor beside a copy, and beside torch."""
     calls = {"copy": copying(n), "gradstep": ours(rule, [(n,)])}
-    calls |= theirs(rule, [(n,)])
+    calls |= theirs(rule, [(n,)]) | packages(rule, [(n,)])
     times = milliseconds(calls)
     rates = {"copy": 8 * n / times["copy"], "gradstep": bytes_each(rule, FLOAT) * n}
     rates["gradstep"] /= times["gradstep"]
@@ -111,7 +130,7 @@ def one_tensor(rule: str, n: int) -> Row:
 def row(rule: str, case: str, times: dict[str, float]) -> Row:
     """Return times, and how many times ours the others take."""
     mine = times["gradstep"]
-    peers = {k: t / mine for k, t in times.items() if k.startswith("torch")}
+    peers = {k: t / mine for k, t in times.items() if k not in ("gradstep", "copy")}
     return {"rule": rule, "case": case, "milliseconds": times, "ratio": peers}
 
 
@@ -123,6 +142,17 @@ def model() -> list[Row]:
         calls = {"gradstep": ours("adamw", these)} | theirs("adamw", these)
         found.append(row("adamw", case, milliseconds(calls)))
     return found
+
+
+def not_aligned(n: int) -> Row:
+    """Time gradients that begin at any element, as in a bucket of DDP's."""
+    params = tensors([(n,)])
+    bucket = torch.randn(n + 1, device="cuda")
+    params[0].grad = bucket[1:]
+    calls: dict[str, Step] = {"copy": copying(n), "gradstep": gst.Adam(params).step}
+    times = milliseconds(calls)
+    rate, copy = 28 * n / times["gradstep"], 8 * n / times["copy"]
+    return row("adam", "gradient not aligned", times) | {"of_copy": rate / copy}
 
 
 def storages(n: int) -> list[Row]:

@@ -8,13 +8,18 @@
 #include "bounds.h"
 
 enum {
-    GS_ARGUMENT =
-        4000, /* bytes that a launch passes by value, which every device takes */
-    GS_STEP_THREADS = 256, /* of a block */
-    GS_SUM_THREADS = 512,  /* 32 blocks of elements, of one lane to a thread */
-    GS_ONE_EACH = 128,     /* where a thread is a tensor */
-    GS_WARP = 32,
+    /* Bytes that a launch passes by value, which every device takes. */
+    GS_ARGUMENT = 4000,
     GS_MANY = 320, /* tensors of a launch that reads no arrays */
+    GS_WARP = 32,
+    /* Threads of a block: of a step; of sums, each of which is a lane; where one is a
+     * tensor. */
+    GS_STEP_THREADS = 256,
+    GS_SUM_THREADS = 512,
+    GS_ONE_EACH = 128,
+    /* Blocks of elements, and elements, of such a block of threads. */
+    GS_SUM_BLOCKS = GS_SUM_THREADS / GS_LANES,
+    GS_SUMMED = GS_SUM_BLOCKS * GS_BLOCK,
 };
 
 /* Of each tensor, in the device's memory: what a step needs to know. */
@@ -23,8 +28,7 @@ typedef struct gs_record {
     double sum[GS_MAX_SUMS];
     double grad_scale;
     uint64_t key[1 + GS_MAX_STATE];
-    uint32_t
-        first; /* whether it is the first: states that begin as the parameter do so */
+    uint32_t first; /* whether it is the first: some states begin as the parameter */
     uint32_t stays; /* whether none is taken */
 } gs_record;
 

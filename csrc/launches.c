@@ -7,7 +7,6 @@
 enum {
     CHUNK = 8192, /* elements of a block of threads, where there are many */
     FEWER = 2048, /* and where not: what its threads take at once, in any code */
-    OF_SUMS = GS_SUM_THREADS / GS_LANES * GS_BLOCK,
     SLOTS = 3 + 2 * GS_MAX_STATE + 1,
 };
 
@@ -38,7 +37,7 @@ static size_t ceiling(size_t n, size_t by)
 
 size_t gs_device_partials(size_t n)
 {
-    return (ceiling(n, OF_SUMS) + 1) * GS_MAX_SUMS;
+    return (ceiling(n, GS_SUMMED) + 1) * GS_MAX_SUMS;
 }
 
 static gs_launch *launch(scene *s, uint32_t kind, uint32_t what, size_t grid,
@@ -209,31 +208,37 @@ static void reduce(scene *s, bool measures, uint32_t pass)
         (void)launch(s, 0, GS_SHARE, 0, 0);
 }
 
+static gs_total_table *begin_total(scene *s, uint32_t sums, uint32_t pass, bool begins)
+{
+    gs_launch *made = launch(s, 0, GS_TOTAL, 1, 1);
+    if (s->found->failed)
+        return NULL;
+    gs_total_table *t = (gs_total_table *)(void *)made->argument;
+    *t = (gs_total_table){
+        .record = s->d->record,
+        .measured = s->d->measured,
+        .clip_norm = s->scaling->clip_norm,
+        .clip_eps = s->scaling->clip_eps,
+        .sums = sums,
+        .pass = pass,
+        .begins = begins,
+        .guard = s->scaling->guard,
+    };
+    return t;
+}
+
+/* Of gradients, also where there are none: their norm is 0. */
 static void total(scene *s, bool measures, uint32_t pass)
 {
-    gs_total_table *t = NULL;
-    for (size_t k = 0; k < s->live; k++) {
-        const gs_tensor *x = s->plan->stepping[k];
-        if (!measures && !x->segment.kernel->across)
+    gs_total_table *t = measures ? begin_total(s, 1, pass, true) : NULL;
+    for (size_t k = 0; k < s->live && !s->found->failed; k++) {
+        const gs_kernel *kernel = s->plan->stepping[k]->segment.kernel;
+        if (!measures && !kernel->across)
             continue;
-        if (!t || t->tensors == GS_MANY) {
-            gs_launch *made = launch(s, 0, GS_TOTAL, 1, 1);
-            if (s->found->failed)
-                return;
-            const bool begins = !t;
-            t = (gs_total_table *)(void *)made->argument;
-            *t = (gs_total_table){
-                .record = s->d->record,
-                .measured = s->d->measured,
-                .clip_norm = s->scaling->clip_norm,
-                .clip_eps = s->scaling->clip_eps,
-                .sums = measures ? 1 : (uint32_t)x->segment.kernel->sums,
-                .pass = pass,
-                .begins = begins,
-                .guard = s->scaling->guard,
-            };
-        }
-        t->number[t->tensors++] = (uint32_t)number_of(s, k);
+        if (!t || t->tensors == GS_MANY)
+            t = begin_total(s, measures ? 1 : (uint32_t)kernel->sums, pass, !t);
+        if (t)
+            t->number[t->tensors++] = (uint32_t)number_of(s, k);
     }
     if (t)
         t->ends = true;
@@ -348,15 +353,26 @@ static bool measured(const scene *s)
     return clips;
 }
 
-/* Three passes, of which the last two end at once where nothing more is to be found. */
+/* Whether squares may leave the range of their sums. */
+static bool goes_far(const scene *s)
+{
+    bool wide = false;
+    for (size_t k = 0; k < s->live; k++)
+        wide |= s->plan->stepping[k]->segment.kernel->state_size == sizeof(double);
+    return wide;
+}
+
+/* Up to three passes; those after the first end at once where nothing more is to be found.
+ */
 static void measure(scene *s)
 {
+    const uint32_t passes = !s->live ? GS_NONFINITE : goes_far(s) ? GS_FOUND : GS_FAR;
     scale(s);
-    for (uint32_t which = GS_SQUARES; which < GS_FOUND; which++) {
+    for (uint32_t which = GS_SQUARES; which < passes; which++) {
         const pass gathering = {
             .what = GS_GATHER,
             .threads = GS_SUM_THREADS,
-            .chunk = OF_SUMS,
+            .chunk = GS_SUMMED,
             .pass = which,
             .kinds = which == GS_NONFINITE ? s->d->nonfinite : s->d->norm,
             .measures = true,
@@ -379,7 +395,7 @@ static void gather(scene *s)
     const pass gathering = {
         .what = GS_GATHER,
         .threads = GS_SUM_THREADS,
-        .chunk = OF_SUMS,
+        .chunk = GS_SUMMED,
         .kinds = s->d->kind,
     };
     run_kinds(s, &gathering);
@@ -406,7 +422,7 @@ void gs_device_step(const gs_device *d, gs_plan *plan, const gs_scaling *scaling
     found->failed = false;
     collect(&s);
     s.clips = measured(&s);
-    if (s.clips && s.live)
+    if (s.clips)
         measure(&s);
     prepare(&s, false);
     gather(&s);

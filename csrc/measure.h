@@ -7,6 +7,12 @@
 
 #define FAR 0x1p-600 /* brings squares that leave the range of double back into it */
 
+/* The scale of a gradient whose loss torch.amp has multiplied by *amp, if it has. */
+RULE_HOST double scale_of(double scale, const float *amp)
+{
+    return amp ? scale * (1 / (double)*amp) : scale;
+}
+
 /* What an element is multiplied by before it is squared: `far`, or its scale if that is
  * above 1, as in the step itself, where it may overflow. */
 RULE_HOST double scale_before(double scale, double far)

@@ -91,38 +91,62 @@ template <int N, class E> RULE_FN void put(E *at, const E *x)
     }
 }
 
-/* Which elements a thread takes of an array: i, i + APART, ..., of which `left` are there,
- * as vectors if all are, and aligned. */
-template <int COUNT, int STRIDE, bool VECTORS> struct place {
+/* How a thread takes elements: as vectors, one by one, or one by one if they are there. */
+enum access { VECTORS, SINGLE, GUARDED };
+
+/* Which elements a thread takes of an array: i, i + APART, ..., of which those below `left`
+ * are there. */
+template <int COUNT, int STRIDE, access HOW> struct place {
     enum { N = COUNT, APART = STRIDE };
     uint64_t i;
     uint32_t left;
 
+    bool has(int k) const
+    {
+        return HOW != GUARDED || (uint32_t)(k * APART) < left;
+    }
+
     template <class E> void read(const void *array, E *x) const
     {
         const E *at = (const E *)array + i;
-        if constexpr (VECTORS) {
+        if constexpr (HOW == VECTORS) {
             fetch<N>(at, x);
         } else {
 #pragma unroll
             for (int k = 0; k < N; k++)
-                x[k] = (uint32_t)(k * APART) < left ? at[k * APART] : E(0);
+                x[k] = has(k) ? at[k * APART] : E(0);
         }
     }
 
     template <class E> void write(void *array, const E *x) const
     {
         E *at = (E *)array + i;
-        if constexpr (VECTORS) {
+        if constexpr (HOW == VECTORS) {
             put<N>(at, x);
         } else {
 #pragma unroll
             for (int k = 0; k < N; k++)
-                if ((uint32_t)(k * APART) < left)
+                if (has(k))
                     at[k * APART] = x[k];
         }
     }
 };
+
+/* What a step knows of its tensor, in registers. */
+struct known {
+    T grad_scale;
+    bool first;
+    uint64_t key[1 + GS_MAX_STATE];
+};
+
+RULE_FN known known_of(const gs_record &r, T grad_scale)
+{
+    known found = {grad_scale, r.first != 0, {}};
+#pragma unroll
+    for (int k = 0; k <= GS_MAX_STATE; k++)
+        found.key[k] = r.key[k];
+    return found;
+}
 
 /* ---- codes ------------------------------------------------------------------------- */
 
@@ -179,7 +203,7 @@ RULE_FN void decode_block(const AT &at, const void *array, const void *scales, T
 {
     uint8_t code[AT::N];
     at.template read<uint8_t>(array, code);
-    const float scale = at.left ? ((const float *)scales)[at.i / GS_SCALED] : 0;
+    const float scale = at.has(0) ? ((const float *)scales)[at.i / GS_SCALED] : 0;
 #pragma unroll
     for (int k = 0; k < AT::N; k++)
         x[k] = scale < 0 ? block_signed_value(code[k], -scale)
@@ -194,7 +218,7 @@ RULE_FN void encode_block(const AT &at, void *array, void *scales, uint64_t key,
     uint32_t extent = 0;
 #pragma unroll
     for (int k = 0; k < AT::N; k++)
-        if ((uint32_t)(k * AT::APART) < at.left)
+        if (at.has(k))
             extent = block_join(extent, block_part(x[k]));
     for (int apart = GS_SCALED / AT::N / 2; apart; apart /= 2)
         extent = block_join(extent, __shfl_xor_sync(0xffffffffu, extent, apart));
@@ -205,13 +229,13 @@ RULE_FN void encode_block(const AT &at, void *array, void *scales, uint64_t key,
     for (int k = 0; k < AT::N; k++) {
         const uint32_t i = (uint32_t)at.i + (uint32_t)(k * AT::APART);
         const uint32_t random = noise(i, d.first, d.second);
-        const T y = (uint32_t)(k * AT::APART) < at.left ? x[k] : 0;
+        const T y = at.has(k) ? x[k] : 0;
         code[k] = !block_is_plain(extent) ? 0
                   : below                 ? block_signed_code(y, inverse, random)
                                           : block_code(y, inverse, random);
     }
     at.template write<uint8_t>(array, code);
-    if (at.left && at.i % GS_SCALED == 0)
+    if (at.has(0) && at.i % GS_SCALED == 0)
         ((float *)scales)[at.i / GS_SCALED] = below ? -scale : scale;
 }
 #endif

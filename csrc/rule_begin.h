@@ -31,6 +31,9 @@
 #if defined RULE_SCALARS && defined RULE_SUMS
 #error "with sums prepare() runs twice, and scalars would move on twice"
 #endif
+#if defined RULE_ONLY_G && defined RULE_COPIES
+#error "what sees the gradient alone has no parameter to begin a state as"
+#endif
 #ifdef RULE_SCALARS
 #define SCALARS_(...) __VA_ARGS__
 #else

@@ -30,19 +30,19 @@ enum {
 #if ANY_BLOCKS
 #define OPEN(name) decode_block(at, STATE_SLOT(name), SCALE_SLOT(name), state_##name);
 #define CLOSE(name)                                                                    \
-    encode_block(at, STATE_SLOT(name), SCALE_SLOT(name), r.key[1 + K(at_##name)],      \
+    encode_block(at, STATE_SLOT(name), SCALE_SLOT(name), told.key[1 + K(at_##name)],   \
                  state_##name);
 #else
 #define OPEN(name) decode<S_CODE>(at, STATE_SLOT(name), state_##name);
 #define CLOSE(name)                                                                    \
-    encode<S_CODE>(at, STATE_SLOT(name), r.key[1 + K(at_##name)], state_##name);
+    encode<S_CODE>(at, STATE_SLOT(name), told.key[1 + K(at_##name)], state_##name);
 #endif
 
 #if RULE_STEPS
 /* The elements of one thread. States that begin as the parameter do so in the first pass
  * of a step. */
 template <class AT>
-RULE_FN void step_elements(const AT &at, void *const *arrays, const gs_record &r,
+RULE_FN void step_elements(const AT &at, void *const *arrays, const known &told,
                            const COEF &c)
 {
     T p[AT::N], g[AT::N];
@@ -51,37 +51,39 @@ RULE_FN void step_elements(const AT &at, void *const *arrays, const gs_record &r
     decode<G_CODE>(at, arrays[AT_G], g);
     RULE_STATE(OPEN)
 #if !GATHERS
-    if (r.first) {
+    if (told.first) {
         RULE_COPIES(BEGIN)
     }
 #endif
-    const T grad_scale = (T)r.grad_scale;
 #pragma unroll
     for (int k = 0; k < AT::N; k++) {
+        const T scaled = told.grad_scale * g[k];
         STATE s = {RULE_STATE(ELEMENT)};
 #if RULE_ROOT
-        const T x = K(radicand)(p[k], grad_scale * g[k], &s, &c);
+        const T x = K(radicand)(p[k], scaled, &s, &c);
         RULE_STATE(STORED)
-        p[k] = K(update)(p[k], grad_scale * g[k], &s, &c, CBRT(x));
+        p[k] = K(update)(p[k], scaled, &s, &c, CBRT(x));
 #else
-        p[k] = K(update)(p[k], grad_scale * g[k], &s, &c);
+        p[k] = K(update)(p[k], scaled, &s, &c);
 #endif
         RULE_STATE(KEEP)
     }
-    close_parameter(at, arrays[AT_P], arrays[AT_BESIDE], r.key[0], p);
+    close_parameter(at, arrays[AT_P], arrays[AT_BESIDE], told.key[0], p);
     RULE_STATE(CLOSE)
 }
 
-/* Each warp takes pieces of GS_WARP x TOGETHER elements; the last, and those of arrays that
- * are not aligned, one by one. */
+/* Each warp takes pieces of GS_WARP x TOGETHER elements; of the last, and of arrays that are
+ * not aligned, one by one, neighbours by threads that are. */
 extern "C" __global__ void __launch_bounds__(GS_STEP_THREADS)
     gs_step(const __grid_constant__ table<STEP_SLOTS> t)
 {
+    enum { PIECE = GS_WARP * TOGETHER };
     const uint32_t which = find_tensor(t);
     const gs_record &r = ((const gs_record *)t.head.record)[t.number[which]];
     if (r.stays)
         return;
     const COEF c = *(const COEF *)r.coef;
+    const known told = known_of(r, (T)r.grad_scale);
     void *arrays[STEP_SLOTS + 1] = {};
     uint64_t low = 0;
 #pragma unroll
@@ -94,18 +96,16 @@ extern "C" __global__ void __launch_bounds__(GS_STEP_THREADS)
     const uint64_t begin = (uint64_t)(blockIdx.x - t.start[which]) * t.head.chunk;
     const uint64_t end = n - begin < t.head.chunk ? n : begin + t.head.chunk;
     const uint32_t lane = threadIdx.x % GS_WARP, warp = threadIdx.x / GS_WARP;
-    enum { PIECE = GS_WARP * TOGETHER };
     for (uint64_t from = begin + (uint64_t)warp * PIECE; from < end;
          from += GS_STEP_THREADS * TOGETHER) {
-        const uint64_t i = from + lane * TOGETHER;
         if (aligned && end - from >= PIECE) {
-            const place<TOGETHER, 1, true> at = {i, TOGETHER};
-            step_elements(at, arrays, r, c);
+            const place<TOGETHER, 1, VECTORS> at = {from + lane * TOGETHER, PIECE};
+            step_elements(at, arrays, told, c);
         } else {
-            const uint64_t left = i < end ? end - i : 0;
-            const place<TOGETHER, 1, false> at = {
-                i, (uint32_t)(left < TOGETHER ? left : TOGETHER)};
-            step_elements(at, arrays, r, c);
+            const uint64_t i = from + lane, left = i < end ? end - i : 0;
+            const place<TOGETHER, GS_WARP, GUARDED> at = {
+                i, (uint32_t)(left < PIECE ? left : PIECE)};
+            step_elements(at, arrays, told, c);
         }
     }
 }
@@ -122,8 +122,8 @@ enum {
 
 /* A thread is a lane of a block of elements: it adds each GS_LANES-th in their order. */
 template <class AT>
-RULE_FN void gather_elements(const AT &at, void *const *arrays, const gs_record &r,
-                             T grad_scale, const COEF &c, SUMS &sum)
+RULE_FN void gather_elements(const AT &at, void *const *arrays, const known &told,
+                             const COEF &c, SUMS &sum)
 {
     T p[AT::N], g[AT::N];
     RULE_STATE(ROOM)
@@ -131,7 +131,7 @@ RULE_FN void gather_elements(const AT &at, void *const *arrays, const gs_record 
 #ifndef RULE_ONLY_G
     open_parameter(at, arrays[AT_P], arrays[AT_BESIDE], p);
     RULE_STATE(OPEN)
-    if (r.first) {
+    if (told.first) {
         RULE_COPIES(BEGIN)
     }
 #endif
@@ -142,8 +142,8 @@ RULE_FN void gather_elements(const AT &at, void *const *arrays, const gs_record 
 #endif
         STATE s = {RULE_STATE(ELEMENT)};
         SUMS term;
-        K(gather)(p[k], grad_scale * g[k], &s, &c, &term);
-        if ((uint32_t)(k * AT::APART) < at.left) {
+        K(gather)(p[k], told.grad_scale * g[k], &s, &c, &term);
+        if (at.has(k)) {
             RULE_SUMS(ADD)
         }
         RULE_STATE(KEEP)
@@ -154,7 +154,40 @@ RULE_FN void gather_elements(const AT &at, void *const *arrays, const gs_record 
 }
 #undef ADD
 
-/* The sums over GS_SUM_THREADS / GS_LANES blocks, by the tree of reduce.c. */
+/* The sums of one lane; its warp has two blocks. */
+RULE_FN SUMS gather_lane(void *const *arrays, uint64_t begin, uint64_t n,
+                         const known &told, const COEF &c)
+{
+    const uint32_t lane = threadIdx.x % GS_LANES;
+    const bool whole = (begin | GS_BLOCK) + GS_BLOCK <= n; /* of both */
+    SUMS sum = {};
+    for (uint64_t from = begin; from < begin + GS_BLOCK; from += GS_SCALED) {
+        const uint64_t i = from + lane, left = i < n ? n - i : 0;
+        if (whole) {
+            const place<ROWS, GS_LANES, SINGLE> at = {i, GS_SCALED};
+            gather_elements(at, arrays, told, c, sum);
+        } else {
+            const place<ROWS, GS_LANES, GUARDED> at = {
+                i, (uint32_t)(left < GS_SCALED ? left : GS_SCALED)};
+            gather_elements(at, arrays, told, c, sum);
+        }
+    }
+    return sum;
+}
+
+/* The sum over the blocks of a block of threads, by the tree of reduce.c, in of_block[0]. */
+RULE_FN void add_blocks(SUMS *of_block, uint64_t blocks)
+{
+    __syncthreads();
+    for (uint32_t apart = 1; apart < GS_SUM_BLOCKS; apart *= 2) {
+        const uint32_t k = threadIdx.x * 2 * apart;
+        if (k + apart < GS_SUM_BLOCKS && k + apart < blocks)
+            for (int j = 0; j < WIDTH; j++)
+                ((double *)&of_block[k])[j] += ((double *)&of_block[k + apart])[j];
+        __syncthreads();
+    }
+}
+
 #define OVER_LANES(name)                                                               \
     for (int apart = GS_LANES / 2; apart; apart /= 2)                                  \
         sum.name += __shfl_down_sync(0xffffffffu, sum.name, apart);
@@ -162,43 +195,27 @@ RULE_FN void gather_elements(const AT &at, void *const *arrays, const gs_record 
 extern "C" __global__ void __launch_bounds__(GS_SUM_THREADS)
     gs_gather(const __grid_constant__ table<GATHER_SLOTS> t)
 {
-    enum { BLOCKS_OF = GS_SUM_THREADS / GS_LANES };
-    __shared__ SUMS of_block[BLOCKS_OF];
+    __shared__ SUMS of_block[GS_SUM_BLOCKS];
     const uint32_t which = find_tensor(t);
     const gs_record &r = ((const gs_record *)t.head.record)[t.number[which]];
     const gs_measured *measured = (const gs_measured *)t.head.measured;
     if (measured ? measured->pass != t.head.pass : r.stays)
         return;
     const COEF c = *(const COEF *)r.coef;
-    const T grad_scale =
-        (T)(measured ? scale_before(r.grad_scale, t.head.pass == GS_FAR ? FAR : 1)
-                     : r.grad_scale);
+    const double far = t.head.pass == GS_FAR ? FAR : 1;
+    const known told =
+        known_of(r, (T)(measured ? scale_before(r.grad_scale, far) : r.grad_scale));
     void *arrays[GATHER_SLOTS + 1] = {};
 #pragma unroll
     for (int k = 0; k < GATHER_SLOTS; k++)
         arrays[k] = (void *)t.slot[k][which];
     const uint64_t n = t.n[which], of = blockIdx.x - t.start[which];
-    const uint32_t mine = threadIdx.x / GS_LANES, lane = threadIdx.x % GS_LANES;
-    const uint64_t begin = (of * BLOCKS_OF + mine) * GS_BLOCK;
-    SUMS sum = {};
-    for (uint64_t from = begin; from < begin + GS_BLOCK; from += GS_SCALED) {
-        const uint64_t i = from + lane, left = i < n ? n - i : 0;
-        const place<ROWS, GS_LANES, false> at = {
-            i, (uint32_t)(left < GS_SCALED ? left : GS_SCALED)};
-        gather_elements(at, arrays, r, grad_scale, c, sum);
-    }
+    const uint64_t first = of * GS_SUM_BLOCKS, mine = threadIdx.x / GS_LANES;
+    SUMS sum = gather_lane(arrays, (first + mine) * GS_BLOCK, n, told, c);
     RULE_SUMS(OVER_LANES)
-    if (lane == 0)
+    if (threadIdx.x % GS_LANES == 0)
         of_block[mine] = sum;
-    __syncthreads();
-    const uint64_t blocks = (n + GS_BLOCK - 1) / GS_BLOCK - of * BLOCKS_OF;
-    for (uint32_t apart = 1; apart < BLOCKS_OF; apart *= 2) {
-        const uint32_t k = threadIdx.x * 2 * apart;
-        if (k + apart < BLOCKS_OF && k + apart < blocks)
-            for (int j = 0; j < WIDTH; j++)
-                ((double *)&of_block[k])[j] += ((double *)&of_block[k + apart])[j];
-        __syncthreads();
-    }
+    add_blocks(of_block, (n + GS_BLOCK - 1) / GS_BLOCK - first);
     if (threadIdx.x == 0)
         ((SUMS *)arrays[STEP_SLOTS])[of] = of_block[0];
 }
@@ -215,6 +232,36 @@ extern "C" __global__ void __launch_bounds__(GS_SUM_THREADS)
 #undef SCALE_SLOT
 #undef STATE_SLOT
 
+/* Counts a step, and scales gradients; false if none is taken. A count that users have
+ * changed to what is none stays ours. */
+RULE_FN bool begin_step(const gs_prepare_table &t, uint32_t k, gs_record &r)
+{
+    const float *found_inf = (const float *)t.found_inf;
+    gs_measured *measured = (gs_measured *)t.measured;
+    const bool overflows = found_inf && *found_inf != 0;
+    r.stays = overflows || (t.clips && measured->skipped);
+    if (overflows && t.clips)
+        measured->skipped = 1;
+    if (r.stays)
+        return false;
+    double *count = (double *)t.count + t.number[k];
+    float *step = t.step ? (float *)t.step + t.number[k] : nullptr;
+    if (step && *step != (float)*count && *step >= 0 && *step < 0x1p53f)
+        *count = floor((double)*step);
+    *count = *count + 1;
+    if (step)
+        *step = (float)*count;
+    r.first = *count == 1;
+    r.grad_scale = scale_of(t.grad_scale, (const float *)t.amp_scale);
+    if (t.clips)
+        r.grad_scale = r.grad_scale * measured->clip_factor *
+                       clip_factor(t.clip_norm, t.clip_eps,
+                                   measured->grad_norm * measured->clip_factor);
+    for (int a = 0; a <= GS_MAX_STATE; a++)
+        r.key[a] = gs_key(t.seed, (uint64_t)*count, t.place[k], a);
+    return true;
+}
+
 /* The records of the coming step, a thread for each tensor; see gs_plan_step. */
 extern "C" __global__ void __launch_bounds__(GS_ONE_EACH)
     gs_prepare(const __grid_constant__ gs_prepare_table t)
@@ -225,32 +272,7 @@ extern "C" __global__ void __launch_bounds__(GS_ONE_EACH)
     const uint32_t i = t.number[k];
     gs_record &r = ((gs_record *)t.record)[i];
     const gs_measured *measured = (const gs_measured *)t.measured;
-    double *count = (double *)t.count + i;
-    if (!t.again) {
-        const float *found_inf = (const float *)t.found_inf;
-        r.stays = (found_inf && *found_inf != 0) || (t.clips && measured->skipped);
-        if (r.stays)
-            return;
-        float *step = (float *)t.step;
-        if (step && step[i] != (float)*count)
-            *count = step[i];
-        *count = *count + 1;
-        if (step)
-            step[i] = (float)*count;
-        r.first = *count == 1;
-        r.grad_scale = t.grad_scale;
-        if (t.amp_scale)
-            r.grad_scale = r.grad_scale * (1 / (double)*(const float *)t.amp_scale);
-        if (t.clips) {
-            r.grad_scale = r.grad_scale * measured->clip_factor;
-            r.grad_scale =
-                r.grad_scale * clip_factor(t.clip_norm, t.clip_eps,
-                                           measured->grad_norm * measured->clip_factor);
-        }
-        for (int a = 0; a <= GS_MAX_STATE; a++)
-            r.key[a] = gs_key(t.seed, (uint64_t)*count, t.place[k], a);
-    }
-    if (r.stays)
+    if (t.again ? r.stays : !begin_step(t, k, r))
         return;
     double hyper[GS_MAX_HYPER];
     for (int j = 0; j < GS_MAX_HYPER; j++)
@@ -259,6 +281,6 @@ extern "C" __global__ void __launch_bounds__(GS_ONE_EACH)
         hyper[t.lr_at] =
             t.lr_is_double ? *(const double *)t.lr : (double)*(const float *)t.lr;
     const double *sums = !t.again ? nullptr : t.across ? measured->sum : r.sum;
-    K(prepare_any)(hyper, *count, (double *)t.scalar + (uint64_t)i * t.scalars, sums,
-                   r.coef);
+    K(prepare_any)(hyper, ((const double *)t.count)[i],
+                   (double *)t.scalar + (uint64_t)i * t.scalars, sums, r.coef);
 }

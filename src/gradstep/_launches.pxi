@@ -1,5 +1,14 @@
 # Part of _torch.pyx: steps of arrays in a device's memory.
 
+cdef extern from *:
+    """
+    #include <stddef.h>
+    #include "launches.h"
+    enum { GS_SKIPPED = offsetof(gs_measured, skipped) };
+    """
+    enum:
+        GS_SKIPPED
+
 cdef extern from "launches.h" nogil:
     enum:
         GS_MAX_COEF
@@ -62,6 +71,8 @@ PREPARE, GATHER, STEP = GS_PREPARE, GS_GATHER, GS_STEP
 SCALE, REDUCE, TOTAL, SHARE = GS_SCALE, GS_REDUCE, GS_TOTAL, GS_SHARE
 # Where the sums of a record are among its doubles, and how many.
 SUMS_AT, SUMS = GS_MAX_COEF // sizeof(double), GS_MAX_SUMS
+# And where gs_measured has, among numbers of 4 bytes, whether a step was left out.
+SKIPPED_AT = GS_SKIPPED // sizeof(uint32_t)
 RECORD_BYTES = sizeof(gs_record)
 MEASURED_BYTES = sizeof(gs_measured)
 

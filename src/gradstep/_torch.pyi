@@ -16,6 +16,7 @@ TOTAL: int
 SHARE: int
 SUMS_AT: int
 SUMS: int
+SKIPPED_AT: int
 RECORD_BYTES: int
 MEASURED_BYTES: int
 

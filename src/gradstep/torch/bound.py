@@ -2,7 +2,7 @@
 
 import operator
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -11,26 +11,36 @@ from gradstep import _core
 from gradstep._torch import ON_CPU, Watch, where_body
 from gradstep.scaling import StepReport
 from gradstep.structure import Array
-from gradstep.torch import device, gradients, states, tensors
+from gradstep.torch import cuda, device, gradients, states, tensors
 from gradstep.torch.device import Device, DeviceProgress
 from gradstep.torch.names import UNCOUNTED, state_name
 from gradstep.torch.progress import Progress
 from gradstep.torch.slots import Slot, bindable
 
 _CAPSULE = getattr(torch.Tensor, "__dlpack_c_exchange_api__", None)
-_BODY_AT = where_body(torch.empty(0))
+_BODY_AT = where_body(torch.empty(0, device="cpu"))
 
 # Gradients neither scaled, nor clipped, nor looked at.
 AS_THEY_ARE = (1.0, 0.0, False)
 
 # What torch.amp tells a step, if it is told.
-NO_AMP: Mapping[str, torch.Tensor | None] = {"grad_scale": None, "found_inf": None}
+NO_AMP: Mapping[str, Any] = {"grad_scale": None, "found_inf": None}
 
 # What stands of a parameter in `optimizer.state`: its dict, names, tensors, and
 # the local parts of those tensors that are arrays.
 Entry: TypeAlias = tuple[
     dict[str, Any], tuple[str, ...], tuple[Any, ...], tuple[torch.Tensor, ...]
 ]
+
+
+class Taken(NamedTuple):
+    """What was bound before: counts and states, by the identity of parameters."""
+
+    steps: Mapping[int, tuple[int, tuple[Any, ...]]]
+    shown: Mapping[int, float]  # by tensors
+
+
+NOBODY = Taken({}, {})
 
 
 class Stale(Exception):  # noqa: N818  # no error: a sign to bind anew
@@ -69,10 +79,10 @@ class Bound:
         )
         self._progress = self._begun()
         states.complete(owner, method, slots, self._closed, kept)
-        self._bind(kept, state, {} if before is None else before.taken())
+        self._bind(kept, state, NOBODY if before is None else before.taken())
         self._engine.watch(groups, tuple(method.options), self._changed)
-        entries = [self._commit(i, state, entry) for i, entry in enumerate(kept)]
         self._on_device = self._launching(groups)
+        entries = [self._commit(i, state, entry) for i, entry in enumerate(kept)]
         self._watch = self._watching(groups, state, entries)
         self._seen_at = [
             [_place(t) for t in (p, *entry[3])]
@@ -126,7 +136,7 @@ class Bound:
         self,
         kept: list[dict[str, Any]],
         state: Mapping[Any, Any],
-        taken: Mapping[int, tuple[int, tuple[Any, ...]]],
+        taken: Taken,
     ) -> None:
         """Tell the engine of parameters, states and options."""
         for i, (slot, entry) in enumerate(zip(self._slots, kept, strict=True)):
@@ -165,33 +175,36 @@ class Bound:
         i: int,
         kept: Mapping[str, Any],
         entry: Mapping[str, Any],
-        taken: Mapping[int, tuple[int, tuple[Any, ...]]],
+        taken: Taken,
     ) -> None:
         """Take over how many steps a parameter has taken, and what its rule keeps."""
         slot, name = self._slots[i], self._method.__name__
-        t, held = taken.get(id(slot.param), (0, ()))
+        t, held = taken.steps.get(id(slot.param), (0, ()))
         if name in UNCOUNTED and "step" not in entry:
             # The binding before knows; else a buffer that is not zero tells.
             buffers = _arrays(slot, kept)
             if len(held) != len(buffers) or any(map(operator.is_not, held, buffers)):
                 t = states.any_begun(slot, kept)
         else:
-            step = states.count(f"{self._owner}: state{slot.where}", entry)
+            step = states.count(f"{self._owner}: state{slot.where}", entry, taken.shown)
             # A float32 that has been rounded is no reason to forget the count.
             t = t if np.float32(t) == step else step
         if t == 0:
             first = self._method.initial(self._options[slot.group])
             for name in kept.keys() & first.keys():
                 tensors.fill_state(slot.layout, kept, name, first[name])
-        scalars = {name: float(entry.get(name, 0.0)) for name in slot.kernel.scalar}
+        scalars = {
+            name: states.number(entry, name, taken.shown) for name in slot.kernel.scalar
+        }
         self._progress.set(i, t, scalars)
 
-    def taken(self) -> dict[int, tuple[int, tuple[Any, ...]]]:
-        """Return the counts of steps, and states, of parameters by identity."""
-        return {
-            id(slot.param): (self._progress.get(i), self._watch.states(i))
-            for i, slot in enumerate(self._slots)
+    def taken(self) -> Taken:
+        """Return what the binding after this one takes over."""
+        steps = {
+            id(slot.param): (t, self._watch.states(i))
+            for i, (slot, t) in enumerate(zip(self._slots, self._progress.all()))
         }
+        return Taken(steps, self._progress.shows())
 
     # -- steps
 
@@ -275,7 +288,7 @@ class Bound:
         state: dict[Any, Any],
         read: Callable[[dict[str, Any]], dict[str, Any]],
         scaling: tuple[float, float, bool] = AS_THEY_ARE,
-        amp: Mapping[str, torch.Tensor | None] = NO_AMP,
+        amp: Mapping[str, Any] = NO_AMP,
     ) -> bool:
         """Take a step; return False if something is no longer as it was bound.
 
@@ -303,13 +316,18 @@ class Bound:
         groups: list[dict[str, Any]],
         state: dict[Any, Any],
         scaling: tuple[float, float, bool],
-        amp: Mapping[str, torch.Tensor | None],
+        amp: Mapping[str, Any],
     ) -> bool:
         if self._on_device is None:
             return self._watch.step(groups, state, *scaling)
-        self._on_device.begin(looks=scaling[1:] != (0.0, False), amp=amp)
         with self._on_device.current():
-            return self._watch.step(groups, state, *scaling)
+            return self._on_device.begin(
+                looks=scaling[1:] != (0.0, False), amp=amp
+            ) and self._watch.step(groups, state, *scaling)
+
+    def captured(self) -> bool:
+        """Return whether steps are being captured in a graph, which needs us then."""
+        return self._on_device is not None and cuda.capturing()
 
     def report(self) -> StepReport:
         """Return what the last step found in the gradients."""
@@ -319,8 +337,8 @@ class Bound:
 
     def _share(self, which: list[int], sums: Array) -> None:
         """Add to the sums over our shards those over the shards of other processes."""
-        params = [self._slots[i].param for i in which]
-        tensors.add_up(params, torch.from_numpy(sums))
+        alike = tensors.sharded_alike([self._slots[i].param for i in which])
+        tensors.add_up(alike, torch.from_numpy(sums))
 
     def check_states(self) -> None:
         """Refuse states whose memory was exchanged before anybody saw it."""

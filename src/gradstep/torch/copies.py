@@ -15,7 +15,9 @@ class Direct:
 
     def empty(self, like: torch.Tensor) -> torch.Tensor:
         """Return memory on the host for the elements of a tensor, in their order."""
-        return torch.empty_strided(like.shape, _order(like), dtype=like.dtype)
+        return torch.empty_strided(
+            like.shape, _order(like), dtype=like.dtype, device="cpu"
+        )
 
     def fetch(self, host: torch.Tensor, t: torch.Tensor) -> None:
         """Copy a tensor of the device to the host."""
@@ -49,7 +51,10 @@ class Streams:
     def empty(self, like: torch.Tensor) -> torch.Tensor:
         """Return pinned memory for the elements of a tensor, in their order."""
         return torch.empty_strided(
-            like.shape, _order(like), dtype=like.dtype, pin_memory=True
+            *(like.shape, _order(like)),
+            dtype=like.dtype,
+            device="cpu",
+            pin_memory=True,
         )
 
     def fetch(self, host: torch.Tensor, t: torch.Tensor) -> Any:

@@ -316,11 +316,11 @@ def launch(
 
 
 def _call(name: str, *arguments: Any) -> Any:
-    """Return what a function of the driver returns beside an error."""
+    """Return what a function of the driver returns beside an error, if anything."""
     error, *found = getattr(_bindings().driver, name)(*arguments)
     if error:
         raise RuntimeError(f"{name}: {_described(error)}")
-    return found[0]
+    return found[0] if found else None
 
 
 def _described(error: Any) -> str:
@@ -329,9 +329,28 @@ def _described(error: Any) -> str:
     return ": ".join(text.decode() if text else str(error) for text in texts)
 
 
-def current(device: int) -> Any:
-    """Return a context in which a device is the current one."""
-    return torch.cuda.device(device)
+class current:  # noqa: N801  # a context, as torch.cuda.device is
+    """A context in which a device is the current one, for torch and for the driver."""
+
+    def __init__(self, device: int) -> None:
+        self._device = device
+        self._torch = torch.cuda.device(device)
+
+    def __enter__(self) -> None:
+        self._torch.__enter__()
+        driver = _bindings().driver
+        # A new thread has no context until torch's runtime needs one.
+        if not int(driver.cuCtxGetCurrent()[1]):
+            context = _call("cuDevicePrimaryCtxRetain", driver.CUdevice(self._device))
+            _call("cuCtxSetCurrent", context)
+
+    def __exit__(self, *error: object) -> None:
+        self._torch.__exit__(*error)
+
+
+def capturing() -> bool:
+    """Return whether the current stream is being captured in a graph."""
+    return bool(torch.cuda.is_available() and torch.cuda.is_current_stream_capturing())
 
 
 def stream(device: int) -> int:

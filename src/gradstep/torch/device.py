@@ -24,8 +24,8 @@ _NAMES = {
     _torch.TOTAL: "gs_total",
 }
 
-# What gs_measured begins with: norm, factor, count; and where its last number is.
-_FOUND, _SKIPPED = 3, _torch.MEASURED_BYTES // 4 - 1
+_FOUND = 3  # that gs_measured begins with: norm, factor, count
+NOTHING = StepReport(None, 1.0, None, skipped=False)
 
 
 class DeviceProgress(Progress):
@@ -48,6 +48,8 @@ class DeviceProgress(Progress):
         self.exact = torch.zeros(n, dtype=torch.float64, device=device)
         self.shown = torch.zeros(n, dtype=torch.float32, device=device)
         self.numbers = torch.zeros((n, most), dtype=torch.float64, device=device)
+        self._counts_shown = list(self.shown)
+        self._numbers_shown: dict[tuple[int, int], torch.Tensor] = {}
 
     def set(self, i: int, t: int, scalars: dict[str, float]) -> None:
         """Take over a count, and numbers by name."""
@@ -61,17 +63,25 @@ class DeviceProgress(Progress):
         if self.scalars is not None:
             self.numbers.copy_(torch.from_numpy(self.scalars))
 
-    def get(self, i: int) -> int:
-        """Return how many steps parameter i has taken: waits for the device."""
-        return int(self.exact[i])
+    def all(self) -> list[int]:
+        """Return how many steps all have taken: waits for the device."""
+        return list(map(int, self.exact.tolist()))
+
+    def shows(self) -> dict[int, float]:
+        """Return what all tensors show, by their identity: waits once for each kind."""
+        found = dict(zip(map(id, self._counts_shown), self.shown.tolist()))
+        rows = self.numbers.tolist()
+        for (i, k), t in self._numbers_shown.items():
+            found[id(t)] = rows[i][k]
+        return found
 
     def count(self, i: int) -> torch.Tensor:
         """Return the tensor that shows a count."""
-        return self.shown[i]
+        return self._counts_shown[i]
 
     def scalar(self, i: int, k: int) -> torch.Tensor:
         """Return the tensor that shows number k."""
-        return self.numbers[i, k]
+        return self._numbers_shown.setdefault((i, k), self.numbers[i, k])
 
     def watched(self) -> tuple[Any, Any]:
         """Return None: kernels look for themselves."""
@@ -147,6 +157,7 @@ class Device:
         self._device, self._slots, self._progress = device, slots, progress
         self._functions: dict[tuple[int, int], cuda.Function] = {}
         self._stream = 0
+        self._amp: list[torch.Tensor | None] = []
         n = len(slots)
         self._records = self._room(n * _torch.RECORD_BYTES)
         self._measured = self._room(_torch.MEASURED_BYTES)
@@ -186,6 +197,11 @@ class Device:
 
         rates : for each group its lr, where that is a tensor on the device.
         """
+        self._rates = [(t, t.data_ptr()) for t in rates if t is not None]
+        alike = tensors.sharded_alike([slot.param for slot in self._slots])
+        self._alike = {
+            key: torch.tensor(rows, device=self._device) for key, rows in alike.items()
+        }
         modules = [[self._modules[kind] for kind in kinds] for kinds in self._kinds]
         place = [[slot.number] for slot in self._slots]
         numbers = self._progress.numbers
@@ -197,7 +213,7 @@ class Device:
             scalar=numbers.data_ptr(),
             scalars=numbers.shape[1],
             processors=cuda.processors(self._device.index),
-            shares=any(tensors.is_distributed(slot.param) for slot in self._slots),
+            shares=bool(self._alike),
             modules=np.hstack([modules, place]).T.astype(np.uint32, "C"),
             beside=np.array([self._partials, seeds], np.uint64),
             rates=np.array(
@@ -209,7 +225,6 @@ class Device:
             ),
             launch=self._launch,
         )
-        self._kept = rates
 
     def _launch(
         self, module: int, what: int, grid: int, threads: int, argument: int
@@ -224,24 +239,36 @@ class Device:
         """Add to sums over shards those of other processes; queued, as kernels are."""
         records = self._records.view(torch.float64).view(len(self._slots), -1)
         sums = records[:, _torch.SUMS_AT : _torch.SUMS_AT + _torch.SUMS]
-        tensors.add_up([slot.param for slot in self._slots], sums)
+        tensors.add_up(self._alike, sums)
 
     def current(self) -> Any:
         """Return a context in which launches go to this device."""
         return cuda.current(self._device.index)
 
-    def begin(self, *, looks: bool, amp: Mapping[str, torch.Tensor | None]) -> None:
-        """Note what a step is to be told that it takes on the current stream."""
+    def begin(self, *, looks: bool, amp: Mapping[str, Any]) -> bool:
+        """Note what a step is told that it takes now, on the current stream.
+
+        Return False if an lr is no longer where it was bound.
+        """
+        if any(t.data_ptr() != then for t, then in self._rates):
+            return False
         self._stream = cuda.stream(self._device.index)
         self._looked = looks
-        where = [0 if t is None else t.data_ptr() for t in amp.values()]
-        self.launches.amp(*where)
+        # torch.amp has them where its scale is, and zero as a number.
+        self._amp = [
+            None
+            if t is None
+            else torch.as_tensor(t, dtype=torch.float32, device=self._device)
+            for t in amp.values()
+        ]
+        self.launches.amp(*(0 if t is None else t.data_ptr() for t in self._amp))
+        return True
 
     def report(self) -> StepReport:
         """Return what the last step found in the gradients: waits for the device."""
         if not self._looked:
-            return StepReport(None, 1.0, None, skipped=False)
+            return NOTHING
         found: Array = self._measured.cpu().numpy()
         norm, factor, nonfinite = found.view(np.float64)[:_FOUND]
-        skipped = bool(found.view(np.uint32)[_SKIPPED])
+        skipped = bool(found.view(np.uint32)[_torch.SKIPPED_AT])
         return StepReport(float(norm), float(factor), int(nonfinite), skipped)

@@ -7,7 +7,7 @@ import torch
 
 from gradstep import storage
 from gradstep.scaling import Scaling, StepReport, engine_scaling, refuse
-from gradstep.torch import device
+from gradstep.torch import cuda, device
 from gradstep.torch.bound import AS_THEY_ARE, NO_AMP, Bound
 from gradstep.torch.loading import read
 
@@ -38,6 +38,7 @@ class Optimizer(torch.optim.Optimizer):
         defaults = self._numbers(options) | _tensors(options)
         self._bound: Bound | None = None
         self._fixed: list[Any] = []
+        self._captured: list[Bound] = []  # graphs read and write what they have
         self._last: StepReport | Callable[[], StepReport] = NO_STEP
         super().__init__(params, defaults | inert)
 
@@ -87,6 +88,12 @@ class Optimizer(torch.optim.Optimizer):
                 f"{type(self).__name__}: capturable=True is for parameters on a "
                 "device, and some are on the CPU; leave it out"
             )
+        lr: Any = group.get("lr")
+        if group.get("capturable") and torch.is_tensor(lr) and lr.device.type == "cpu":
+            raise ValueError(
+                f"{type(self).__name__}: lr is a tensor on the CPU, which a graph "
+                "would not look at again; move it to the device of the parameters"
+            )
         known = self._numbers(own)
         if known.get("form") == "velocity" and known.get("nesterov"):
             raise ValueError(
@@ -129,9 +136,8 @@ class Optimizer(torch.optim.Optimizer):
     @property
     def last_step(self) -> StepReport:
         """What the last step found in its gradients, and did with them."""
-        if not isinstance(self._last, StepReport):
-            self._last = self._last()
-        return self._last
+        # Asked for each time, since steps may be replayed from a graph.
+        return self._last if isinstance(self._last, StepReport) else self._last()
 
     @property
     def _step_supports_amp_scaling(self) -> bool:
@@ -156,11 +162,15 @@ class Optimizer(torch.optim.Optimizer):
 
     def _step(self, bound: Bound, scaling: tuple[float, float, bool]) -> bool:
         amp = {name: getattr(self, name, None) for name in NO_AMP}
+        if bound.captured() and bound not in self._captured:
+            self._captured.append(bound)
         return bound.step(self.param_groups, self.state, self._options, scaling, amp)
 
     @torch.no_grad()
     def _bind(self, scaling: tuple[float, float, bool]) -> None:
         """Take a step of what the tensors are now."""
+        if any(p.is_cuda for g in self.param_groups for p in g["params"]):
+            self._check_capture()
         before, self._bound = self._bound, None
         options = [self._options(group) for group in self.param_groups]
         fixed = [self._fixed_by(found) for found in options]
@@ -183,6 +193,15 @@ class Optimizer(torch.optim.Optimizer):
                 "step began; take turns"
             )
         self._bound = bound
+
+    def _check_capture(self) -> None:
+        """Refuse to bind what a graph would have to bind again in each replay."""
+        if cuda.capturing():
+            raise RuntimeError(
+                f"{type(self).__name__}.step: a graph is being captured, and this is "
+                "the first step, or the first after options, states or parameters have "
+                "changed; take a step before the capture"
+            )
 
     @classmethod
     def _fixed_by(cls, options: dict[str, Any]) -> dict[str, Any]:
@@ -258,6 +277,7 @@ class Optimizer(torch.optim.Optimizer):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self._bound, self._fixed, self._last = None, [], NO_STEP
+        self._captured = getattr(self, "_captured", [])
         for group in self.param_groups:
             self._complete(group)
 

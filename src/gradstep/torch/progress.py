@@ -29,9 +29,13 @@ class Progress:
         if self.scalars is not None:
             self.scalars[i, : len(scalars)] = list(scalars.values())
 
-    def get(self, i: int) -> int:
-        """Return how many steps parameter i has taken."""
-        return int(self._engine.get_t(i))
+    def all(self) -> list[int]:
+        """Return how many steps all have taken."""
+        return [self._engine.get_t(i) for i in range(len(self.counts))]
+
+    def shows(self) -> dict[int, float]:
+        """Return what tensors show by their identity, where to look at each is slow."""
+        return {}
 
     def count(self, i: int) -> torch.Tensor:
         """Return the tensor that shows a count."""

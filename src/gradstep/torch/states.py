@@ -62,9 +62,18 @@ def any_begun(slot: Slot, kept: Mapping[str, Any]) -> int:
     return int(any(bool(tensors.local(kept[name]).any()) for name in names))
 
 
-def count(where: str, entry: Mapping[str, Any]) -> int:
-    """Return the count of steps in an entry of `optimizer.state`, checked."""
-    value = float(entry.get("step", 0))
+def number(entry: Mapping[str, Any], name: str, shown: Mapping[int, float]) -> float:
+    """Return a number in an entry of `optimizer.state`, 0 if it lacks.
+
+    shown : what tensors show, by their identity, of which that is known.
+    """
+    value = entry.get(name, 0.0)
+    return shown[id(value)] if id(value) in shown else float(value)
+
+
+def count(where: str, entry: Mapping[str, Any], shown: Mapping[int, float]) -> int:
+    """Return the count of steps in an entry, checked."""
+    value = number(entry, "step", shown)
     if not 0 <= value < 2**53:
         raise ValueError(f"{where}['step'] must be a count >= 0, got {value}")
     return int(value)

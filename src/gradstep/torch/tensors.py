@@ -41,16 +41,22 @@ def local(t: Any) -> Any:
     return t.detach().to_local() if is_distributed(t) else t
 
 
-def add_up(params: Sequence[Any], sums: torch.Tensor) -> None:
-    """Make sums over the shards that we hold, a row for each parameter, those over all.
-
-    One message for all parameters that are sharded alike; sums are where those are.
-    """
-    alike: dict[tuple[Any, int], list[int]] = {}
+def sharded_alike(params: Sequence[Any]) -> dict[tuple[Any, int], list[int]]:
+    """Return which parameters are sharded over an axis of a mesh, for each."""
+    found: dict[tuple[Any, int], list[int]] = {}
     for k, p in enumerate(params):
         for axis, placement in enumerate(p.placements if is_distributed(p) else ()):
             if not placement.is_replicate():
-                alike.setdefault((p.device_mesh, axis), []).append(k)
+                found.setdefault((p.device_mesh, axis), []).append(k)
+    return found
+
+
+def add_up(alike: Mapping[tuple[Any, int], Any], sums: torch.Tensor) -> None:
+    """Make sums over the shards that we hold, a row for each parameter, those over all.
+
+    One message for all rows of parameters that are sharded alike; sums, and numbers of
+    rows, are where those are.
+    """
     for (mesh, axis), rows in alike.items():
         found = sums[rows]
         torch.distributed.all_reduce(found, group=mesh.get_group(axis))
@@ -133,7 +139,7 @@ class _Address:
 def _addressed(line: torch.Tensor) -> Array:
     """Return an array that only says where memory of a device is."""
     if not line.numel():
-        return flat(torch.empty(0, dtype=line.dtype))
+        return flat(torch.empty(0, dtype=line.dtype, device="cpu"))
     if line.dtype is torch.bfloat16:
         codes: Array = np.asarray(_Address(line.view(torch.int16)))
         return codes.view(checks.BFLOAT16)
@@ -162,7 +168,7 @@ def code(t: torch.Tensor) -> str | None:
 
 def array_dtype(t: torch.Tensor) -> Any:
     """Return the type of the numbers in a tensor, or of the parts of complex ones."""
-    return flat(torch.empty(0, dtype=t.dtype)).dtype
+    return flat(torch.empty(0, dtype=t.dtype, device="cpu")).dtype
 
 
 def tensor_dtype(dtype: Any, like: torch.Tensor) -> torch.dtype:
