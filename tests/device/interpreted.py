@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gradstep.torch import cuda
+from matrix import Used, used
 from ptx import Memory, Program
 
 ARCH = 90
@@ -20,6 +21,7 @@ class Programs:
         self._pool = pool
         self._texts: dict[cuda.Source, Future[str]] = {}
         self._programs: dict[cuda.Source, Program] = {}
+        self._used: dict[tuple[cuda.Source, int], Future[dict[str, Used]]] = {}
 
     def want(self, sources: Iterable[cuda.Source]) -> None:
         for source in sources:
@@ -29,6 +31,16 @@ class Programs:
     def text(self, source: cuda.Source) -> str:
         self.want([source])
         return self._texts[source].result()
+
+    def want_used(self, pairs: Iterable[tuple[cuda.Source, int]]) -> None:
+        for source, arch in pairs:
+            if (source, arch) not in self._used:
+                self._used[source, arch] = self._pool.submit(used, source, arch)
+
+    def used(self, source: cuda.Source, arch: int) -> dict[str, Used]:
+        """Return what its kernels take of a GPU, by their names."""
+        self.want_used([(source, arch)])
+        return self._used[source, arch].result()
 
     def __getitem__(self, source: cuda.Source) -> Program:
         if source not in self._programs:

@@ -1,10 +1,13 @@
-"""What kernels use of a GPU, by the log of NVRTC's assembler; compiled in processes."""
+"""What kernels use of GPUs of all kinds, by the log of NVRTC's assembler."""
 
 import re
 from typing import NamedTuple
 
+from gradstep import _core
 from gradstep.torch import cuda, kernels
 from gradstep.torch.kernels import Kind
+
+OLDEST, NEWEST, ALL = 75, 120, (75, 80, 90, 100, 120)
 
 
 class Used(NamedTuple):
@@ -34,5 +37,18 @@ def plain(rule: str) -> Kind:
     return Kind(rule, "f32", None, None, None, False)
 
 
-def names() -> list[str]:
-    return list(kernels._rules())
+RULES = {k.rule: k for k in _core.kernels() if k.dtype == "f32"}
+CODED = (
+    Kind("adam", "f32", "bf16_split", "bf16", "blocks", False),
+    Kind("madgrad", "f32", "f16", "f16", None, True),
+)
+# All rules at the ends; some, and some storages, in between, too.
+MATRIX: list[tuple[Kind, int]] = [
+    *((plain(rule), arch) for rule in RULES for arch in (OLDEST, NEWEST)),
+    *((plain(rule), arch) for rule in ("adam", "lamb", "madgrad") for arch in ALL[1:4]),
+    *((kind, arch) for kind in CODED for arch in ALL),
+]
+
+
+def wanted() -> list[tuple[cuda.Source, int]]:
+    return [(kernels.source(kind), arch) for kind, arch in MATRIX]

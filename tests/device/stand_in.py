@@ -120,6 +120,7 @@ def stand_in(machine: Machine, processors: int = PROCESSORS) -> Iterator[None]:
         patch.setattr(device, "of", lambda params: torch.device("cpu"))
         patch.setattr(device, "has_kernels", lambda params: True)
         patch.setattr(device.Device, "dlpack_type", _torch.ON_CPU)
+        patch.setattr(tensors, "_is_ours", lambda t: False)  # states are torch's
         patch.setattr(bound.Bound, "step", step)
         patch.setattr(gradients, "in_order", in_order)
         patch.setattr(cuda, "module", lambda source, index: Module(source))

@@ -6,6 +6,7 @@ import cuda_bits
 import pytest
 from cuda_bits import STORAGES, VARIANTS, difference, stepped
 
+import matrix
 from gradstep.optimizer import OPTIMIZERS
 from gradstep.torch import kernels
 from interpreted import Interpreter, Programs
@@ -42,6 +43,7 @@ def _soon(programs: Programs) -> None:
     for case in (*RULES, *KEPT):
         kinds = sorted(cuda_bits.kinds(*case), key=lambda kind: "norm" in kind.rule)
         programs.want(map(kernels.source, kinds))
+    programs.want_used(matrix.wanted())  # test_kernels.py is next
 
 
 @pytest.mark.parametrize("case", [*RULES, *KEPT], ids=named)
