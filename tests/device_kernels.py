@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cuda.bindings import nvrtc
 
 from ptx import FORBIDDEN, Memory, Program
 
 Array = Any
 N, BLOCK = 2048, 512  # threads of a grid that checks, and of its blocks
 Pair = tuple[str, Callable[..., Any]]
-nvrtc = pytest.importorskip("cuda.bindings.nvrtc")
 
 ARCHITECTURES = (75, 80, 90, 100, 120)
 architectures = pytest.mark.parametrize("sm", ARCHITECTURES)

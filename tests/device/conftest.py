@@ -16,7 +16,7 @@ from interpreted import Interpreter, Programs
 
 @pytest.fixture(scope="session")
 def programs() -> Iterator[Programs]:
-    """Return PTX by source, compiled in processes: NVRTC takes one at a time in each."""
+    """Return PTX by source; in processes, as NVRTC takes one source at a time."""
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(2, mp_context=context)
     yield Programs(pool)

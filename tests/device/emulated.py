@@ -1,4 +1,4 @@
-"""Kernels as a C++ compiler takes them, by emulation.h: for sanitizers, and debuggers."""
+"""Kernels as C++, by emulation.h: for sanitizers and debuggers."""
 
 import ctypes
 import hashlib
@@ -29,8 +29,9 @@ class Emulator:
         grid: int,
         threads: int,
         argument: int,
-        memory: Memory,
+        memory: Memory,  # sanitizers know better
     ) -> None:
+        del memory
         if source not in self._libraries:
             self._libraries[source] = ctypes.CDLL(str(self.built(source)))
         kernel: Any = self._libraries[source][f"emulate_{name}"]
@@ -56,7 +57,9 @@ class Emulator:
         expanded = ["g++", *self._flags, *include, "-E", "-P", text]
         shown = subprocess.run(expanded, check=True, capture_output=True, text=True)
         with text.open("a") as file:
-            file.writelines(f"EMULATED({name})\n" for name in KERNEL.findall(shown.stdout))
+            file.writelines(
+                f"EMULATED({name})\n" for name in KERNEL.findall(shown.stdout)
+            )
         partly = made.with_suffix(".part")
         subprocess.run(["g++", *self._flags, *include, text, "-o", partly], check=True)
         partly.rename(made)

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -38,12 +39,14 @@ int cuLibraryLoadData(void **library, const void *code, void *options, void *val
     return result(__func__);
 }
 
-/* Kernels are called by a letter. */
+/* Kernels are called by a letter, or what gradstep's are called, of which the fourth letter
+ * is another for each of a module. */
 int cuLibraryGetKernel(void **kernel, void *library, const char *name)
 {
-    if (strlen(name) != 1)
+    const bool ours = strncmp(name, "gs_", 3) == 0;
+    if (!ours && strlen(name) != 1)
         return NOT_FOUND;
-    *kernel = (void *)((uintptr_t)library << 8 | (unsigned char)name[0]);
+    *kernel = (void *)((uintptr_t)library << 8 | (unsigned char)name[ours ? 3 : 0]);
     return result(__func__);
 }
 

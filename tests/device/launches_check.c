@@ -134,8 +134,9 @@ static void check_elements(trial *x, const gs_launch *l)
         seen *s = x->seen + i;
         unsigned *of_pass = gathers ? &s->gathered : &s->stepped;
         *(l->kind < KINDS ? of_pass : &s->measured[head->pass]) += 1;
-        assert(l->kind == (l->kind < KINDS ? x->device.kind[i]
-                           : head->pass == GS_NONFINITE ? KINDS + 1 : KINDS));
+        assert(l->kind == (l->kind < KINDS              ? x->device.kind[i]
+                           : head->pass == GS_NONFINITE ? KINDS + 1
+                                                        : KINDS));
     }
     assert(l->grid == blocks);
 }
@@ -154,7 +155,8 @@ static void check_others(trial *x, const gs_launch *l)
             const size_t i = t->number[k];
             assert(t->partial[k] == address(i, 9));
             assert(t->n[k] == x->plan.tensor[i].segment.n);
-            assert(t->sums == (t->measured ? 1 : x->plan.tensor[i].segment.kernel->sums));
+            assert(t->sums ==
+                   (t->measured ? 1 : x->plan.tensor[i].segment.kernel->sums));
             x->seen[i].reduced++;
         }
     } else {
@@ -192,10 +194,19 @@ static void check(trial *x, const bool *moving, unsigned passes)
 static void end(trial *x, bool *moving)
 {
     gs_launches_free(&x->found);
-    const void *const all[] = {x->seen, x->plan.tensor, x->plan.group, x->plan.stepping,
-                               x->device.kind, x->device.norm, x->device.nonfinite,
-                               x->device.place, x->device.partial, x->device.seed,
-                               x->device.lr, x->device.lr_is_double, moving};
+    const void *const all[] = {x->seen,
+                               x->plan.tensor,
+                               x->plan.group,
+                               x->plan.stepping,
+                               x->device.kind,
+                               x->device.norm,
+                               x->device.nonfinite,
+                               x->device.place,
+                               x->device.partial,
+                               x->device.seed,
+                               x->device.lr,
+                               x->device.lr_is_double,
+                               moving};
     for (size_t k = 0; k < sizeof all / sizeof *all; k++)
         free((void *)(uintptr_t)all[k]);
 }

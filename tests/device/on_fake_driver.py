@@ -14,7 +14,9 @@ from typing import Any
 
 import torch
 
-from gradstep.torch import cuda
+import gradstep.torch as gst
+from gradstep import _torch
+from gradstep.torch import cuda, device, kernels
 
 SOURCE = cuda.Source(
     text="""
@@ -30,6 +32,14 @@ extern "C" __global__ void k(const __grid_constant__ row r)
     defines=("FACTOR=2.5f",),
 )
 OTHER = SOURCE._replace(defines=("FACTOR=3.5f",))
+
+ADAM = kernels.Kind("adam", "f32", None, None, None, master=False)
+# What a step of it loads.
+MODULES = [
+    kernels.source(ADAM),
+    *(kernels.source(ADAM._replace(rule=rule)) for rule in ("norm", "norm_nonfinite")),
+    kernels.measuring(),
+]
 
 CAPABILITIES = [(9, 0), (9, 0), (8, 0)]  # of devices 0, 1, 2
 
@@ -85,7 +95,7 @@ class Devices(threading.local):
         self.current = before
 
     def get_device_capability(self, index: int) -> tuple[int, int]:
-        return CAPABILITIES[index]
+        return CAPABILITIES[index or 0]  # none of the CPU, which stands for one
 
     def is_current_stream_capturing(self) -> bool:
         return self.capturing and self.current in {0, 1}
@@ -139,9 +149,9 @@ def capture(driver: Driver, devices: Devices) -> None:
     devices.capturing = True
     cuda.module(SOURCE, 0).function("k")
     # It is loaded, but not on this device.
-    for source, device in ((OTHER, 0), (SOURCE, 1)):
-        message = raised(lambda: cuda.module(source, device))  # noqa: B023  # called now
-        assert f"cuda:{device}" in message
+    for source, index in ((OTHER, 0), (SOURCE, 1)):
+        message = raised(lambda: cuda.module(source, index))  # noqa: B023  # called now
+        assert f"cuda:{index}" in message
         assert "take one step before the capture" in message
     cuda.module(SOURCE, 2)
     devices.capturing = False
@@ -201,6 +211,37 @@ def threads(driver: Driver, devices: Devices) -> None:
     for taken in driver.launches[:1600]:
         assert bytes(taken.argument) == bytes([taken.stream] * 4096)
         assert taken.grid[0] == taken.stream + 1
+
+
+def step(driver: Driver, devices: Devices) -> None:
+    """Take steps of Adam: what is launched is what C made, to the byte."""
+    made: list[tuple[int, int, int, bytes]] = []
+    really, driver.argument_bytes.value = device.Device._launch, 4000
+
+    def noting(self: Any, module: int, *told: int) -> None:
+        what, grid, threads, argument = told
+        made.append((what, grid, threads, ctypes.string_at(argument, 4000)))
+        really(self, module, *told)
+
+    device.Device._launch, device.Device.dlpack_type = noting, _torch.ON_CPU
+    device.of = lambda *_: torch.device("cpu")
+    cuda.stream, cuda.processors = lambda *_: 0x77, lambda *_: 132
+    params = [torch.ones(n).requires_grad_() for n in (5, 3000)]
+    opt = gst.Adam(params, lr=0.1)
+    for p in params:
+        p.grad = torch.ones_like(p)
+    opt.step()
+    assert [what for what, *_ in made] == [_torch.PREPARE, _torch.STEP]
+    assert made[1][1] == 1 + 2  # blocks of 2048 elements
+    opt.step(clip_norm=1.0)
+    assert len(made) == driver.launched.value == 2 + 1 + 3 * 3 + 2
+    letters = {device._NAMES[what][3] for what, *_ in made}
+    taken = driver.launches[: len(made)]
+    assert {chr(launch.function & 0xFF) for launch in taken} == letters
+    for launch, (_, grid, threads, argument) in zip(taken, made, strict=True):
+        assert (*launch.grid, *launch.block) == (grid, 1, 1, threads, 1, 1)
+        assert (launch.stream, launch.shared) == (0x77, 0)
+        assert bytes(launch.argument)[:4000] == argument
 
 
 def cost(driver: Driver, devices: Devices) -> None:

@@ -117,15 +117,15 @@ def stand_in(machine: Machine, processors: int = PROCESSORS) -> Iterator[None]:
         machine.launch(*function, grid, threads, argument, steps[0].memory())
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(device, "of", lambda params: torch.device("cpu"))
-        patch.setattr(device, "has_kernels", lambda params: True)
+        patch.setattr(device, "of", lambda *_: torch.device("cpu"))
+        patch.setattr(device, "has_kernels", lambda *_: True)
         patch.setattr(device.Device, "dlpack_type", _torch.ON_CPU)
-        patch.setattr(tensors, "_is_ours", lambda t: False)  # states are torch's
+        patch.setattr(tensors, "_is_ours", lambda *_: False)  # states are torch's
         patch.setattr(bound.Bound, "step", step)
         patch.setattr(gradients, "in_order", in_order)
-        patch.setattr(cuda, "module", lambda source, index: Module(source))
+        patch.setattr(cuda, "module", lambda source, *_: Module(source))
         patch.setattr(cuda, "launch", launch)
-        patch.setattr(cuda, "stream", lambda index: 0)
-        patch.setattr(cuda, "current", lambda index: nullcontext())
-        patch.setattr(cuda, "processors", lambda index: processors)
+        patch.setattr(cuda, "stream", lambda *_: 0)
+        patch.setattr(cuda, "current", lambda *_: nullcontext())
+        patch.setattr(cuda, "processors", lambda *_: processors)
         yield

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from gradstep.torch import cuda
-from on_fake_driver import CAPABILITIES, OTHER, SOURCE
+from on_fake_driver import CAPABILITIES, MODULES, OTHER, SOURCE
 
 HERE = Path(__file__).parent
 
@@ -202,12 +202,14 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "name", ["launch", "one_per_architecture", "capture", "errors", "threads"]
+    "name", ["launch", "one_per_architecture", "capture", "errors", "threads", "step"]
 )
 def test_on_a_fake_driver(name: str, driver: Path) -> None:
     for source in (SOURCE, OTHER):
         for major, minor in set(CAPABILITIES):
             cuda.cubin(source, 10 * major + minor)
+    for source in MODULES if name == "step" else ():
+        cuda.cubin(source, 90)
     done = subprocess.run(
         [sys.executable, "-W", "error", HERE / "on_fake_driver.py", name],
         env=os.environ | {"LD_LIBRARY_PATH": str(driver)},

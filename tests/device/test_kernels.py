@@ -10,8 +10,8 @@ from gradstep.torch import kernels
 from interpreted import Programs
 from matrix import MATRIX, RULES, plain
 
-# With as many registers to a thread all 256 of a block's find room four times, and those
-# of gs_gather's 512 once: a multiprocessor has 65536.
+# With as many registers to a thread, 4 blocks of 256 threads find room at once, and one of
+# gs_gather's 512, or 2 that step arrays in code: a multiprocessor has 65536.
 STEP, CODED_STEP, GATHER, PREPARE = 64, 128, 128, 64
 # The only ones whose prepare() calls what calls fma() in host_math.h.
 RECTIFIED = {"adabelief", "adabelief_amsgrad", "radam", "schedulefree_radam"}

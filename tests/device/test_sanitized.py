@@ -40,6 +40,7 @@ def test_kernels_as_cpp(tmp_path: Path) -> None:
         [sys.executable, HERE / "on_sanitizers.py", tmp_path],
         LD_PRELOAD=" ".join(map(runtime, libraries)),
         ASAN_OPTIONS="detect_leaks=0:detect_stack_use_after_return=0",
+        PYTHONPATH=os.pathsep.join(sys.path),
         UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1",
     )
     assert told.count("\n") == 4
