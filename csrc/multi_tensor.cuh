@@ -31,6 +31,14 @@
 #define TOGETHER (GS_SCALED / GS_WARP)
 #endif
 
+/* Blocks of threads that are to find room at once. Where the compiler would rather put
+ * registers in memory than have fewer, it is told that fewer will do. */
+#if ANY_BLOCKS
+#define STEP_BOUNDS __launch_bounds__(GS_STEP_THREADS, P_CODE == BF16_SPLIT ? 2 : 3)
+#else
+#define STEP_BOUNDS __launch_bounds__(GS_STEP_THREADS)
+#endif
+
 template <int SLOTS> struct table {
     enum { MOST = GS_MOST(SLOTS) };
     gs_head head;
@@ -132,21 +140,12 @@ template <int COUNT, int STRIDE, access HOW> struct place {
     }
 };
 
-/* What a step knows of its tensor, in registers. */
+/* What a step knows of its tensor: keys are for codes, and would take many registers. */
 struct known {
     T grad_scale;
     bool first;
-    uint64_t key[1 + GS_MAX_STATE];
+    const uint64_t *key;
 };
-
-RULE_FN known known_of(const gs_record &r, T grad_scale)
-{
-    known found = {grad_scale, r.first != 0, {}};
-#pragma unroll
-    for (int k = 0; k <= GS_MAX_STATE; k++)
-        found.key[k] = r.key[k];
-    return found;
-}
 
 /* ---- codes ------------------------------------------------------------------------- */
 

@@ -72,10 +72,25 @@ RULE_FN void step_elements(const AT &at, void *const *arrays, const known &told,
     RULE_STATE(CLOSE)
 }
 
+/* The same one by one, neighbours by threads that are; together only where a block needs all
+ * of its elements, since that takes twice the registers. */
+RULE_FN void single_elements(uint64_t i, uint64_t end, void *const *arrays,
+                             const known &told, const COEF &c)
+{
+    enum { N = ANY_BLOCKS ? TOGETHER : 1, PIECE = GS_WARP * N };
+#pragma unroll 1
+    for (int k = 0; k < TOGETHER; k += N, i += PIECE) {
+        const uint64_t left = i < end ? end - i : 0;
+        const place<N, GS_WARP, GUARDED> at = {i,
+                                               (uint32_t)(left < PIECE ? left : PIECE)};
+        step_elements(at, arrays, told, c);
+    }
+}
+
 /* Each warp takes pieces of GS_WARP x TOGETHER elements; of the last, and of arrays that are
- * not aligned, one by one, neighbours by threads that are. */
-extern "C" __global__ void __launch_bounds__(GS_STEP_THREADS)
-    gs_step(const __grid_constant__ table<STEP_SLOTS> t)
+ * not aligned, one by one. */
+extern "C" __global__ void STEP_BOUNDS
+gs_step(const __grid_constant__ table<STEP_SLOTS> t)
 {
     enum { PIECE = GS_WARP * TOGETHER };
     const uint32_t which = find_tensor(t);
@@ -83,7 +98,7 @@ extern "C" __global__ void __launch_bounds__(GS_STEP_THREADS)
     if (r.stays)
         return;
     const COEF c = *(const COEF *)r.coef;
-    const known told = known_of(r, (T)r.grad_scale);
+    const known told = {(T)r.grad_scale, r.first != 0, r.key};
     void *arrays[STEP_SLOTS + 1] = {};
     uint64_t low = 0;
 #pragma unroll
@@ -102,10 +117,7 @@ extern "C" __global__ void __launch_bounds__(GS_STEP_THREADS)
             const place<TOGETHER, 1, VECTORS> at = {from + lane * TOGETHER, PIECE};
             step_elements(at, arrays, told, c);
         } else {
-            const uint64_t i = from + lane, left = i < end ? end - i : 0;
-            const place<TOGETHER, GS_WARP, GUARDED> at = {
-                i, (uint32_t)(left < PIECE ? left : PIECE)};
-            step_elements(at, arrays, told, c);
+            single_elements(from + lane, end, arrays, told, c);
         }
     }
 }
@@ -203,8 +215,8 @@ extern "C" __global__ void __launch_bounds__(GS_SUM_THREADS)
         return;
     const COEF c = *(const COEF *)r.coef;
     const double far = t.head.pass == GS_FAR ? FAR : 1;
-    const known told =
-        known_of(r, (T)(measured ? scale_before(r.grad_scale, far) : r.grad_scale));
+    const double scale = measured ? scale_before(r.grad_scale, far) : r.grad_scale;
+    const known told = {(T)scale, r.first != 0, r.key};
     void *arrays[GATHER_SLOTS + 1] = {};
 #pragma unroll
     for (int k = 0; k < GATHER_SLOTS; k++)

@@ -26,8 +26,8 @@ def agree(machine: Machine, play: Play, processors: int = PROCESSORS) -> Any:
 
 
 def counts(opt: Any) -> list[int]:
-    bound = opt._bound
-    return [bound._progress.get(i) for i in range(len(bound._slots))]
+    found: list[int] = opt._bound._progress.all()
+    return found
 
 
 def randn(shape: Any, seed: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:

@@ -19,6 +19,7 @@ typedef struct launch {
 /* Read and set by the test, through ctypes. */
 launch fake_launches[LAUNCHES];
 atomic_int fake_launched, fake_libraries, fake_functions;
+static _Thread_local void *current; /* context, of which a thread has none at first */
 size_t fake_argument_bytes; /* of the kernel's parameter, which its cubin would tell */
 char fake_failing[64];      /* which function fails, and how */
 int fake_error;
@@ -70,6 +71,24 @@ int cuLaunchKernel(void *function, unsigned grid_x, unsigned grid_y, unsigned gr
     memcpy(l->block, (unsigned[]){block_x, block_y, block_z}, sizeof l->block);
     l->shared = shared;
     memcpy(l->argument, parameters[0], fake_argument_bytes);
+    return result(__func__);
+}
+
+int cuCtxGetCurrent(void **context)
+{
+    *context = current;
+    return result(__func__);
+}
+
+int cuDevicePrimaryCtxRetain(void **context, int device)
+{
+    *context = (void *)(uintptr_t)(0x100 + device);
+    return result(__func__);
+}
+
+int cuCtxSetCurrent(void *context)
+{
+    current = context;
     return result(__func__);
 }
 

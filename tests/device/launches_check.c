@@ -12,7 +12,7 @@ enum { KINDS = 3, GROUPS = 3, SUMS_CHUNK = 131072 };
 static const char *const hyper[] = {"beta", "lr", NULL};
 static const char *const state[] = {"m", "v", NULL};
 /* By kind: without sums, with those of a tensor, with those over all. */
-static const gs_kernel kernels[KINDS] = {
+static gs_kernel kernels[KINDS] = {
     {.rule = "plain", .hyper = hyper, .state = state},
     {.rule = "sums", .hyper = hyper, .state = state, .sums = 2},
     {.rule = "across", .hyper = hyper, .state = state, .sums = 3, .across = true},
@@ -185,7 +185,7 @@ static void check(trial *x, const bool *moving, unsigned passes)
         assert(s->prepared == on && s->again == (on && sums));
         assert(s->stepped == any && s->gathered == (any && sums));
         for (unsigned pass = 0; pass < GS_FOUND; pass++)
-            assert(s->measured[pass] == (any && passes));
+            assert(s->measured[pass] == (any && pass < passes));
         assert(s->scaled == (on && passes) && s->reduced == on * (passes + sums));
         assert(s->totalled == on * (passes + t->kernel->across));
     }
@@ -211,20 +211,36 @@ static void end(trial *x, bool *moving)
         free((void *)(uintptr_t)all[k]);
 }
 
+/* Squares of doubles may need one pass more. */
+static unsigned passes_of(const trial *x, const bool *moving)
+{
+    for (size_t i = 0; i < x->tensors; i++)
+        if (moving[i] && x->plan.tensor[i].segment.kernel->state_size == 8)
+            return GS_FOUND;
+    return GS_FAR;
+}
+
+static void try(size_t tensors, bool clips)
+{
+    trial x = begin(tensors, clips ? 300000 : 3000);
+    bool *moving = room(tensors, sizeof *moving);
+    for (size_t i = 0; i < tensors; i++)
+        moving[i] = x.plan.tensor[i].moving;
+    const gs_scaling scaling = {.grad_scale = 2, .clip_norm = clips};
+    gs_device_step(&x.device, &x.plan, &scaling, &x.found);
+    assert(!x.found.failed);
+    check(&x, moving, clips ? passes_of(&x, moving) : 0);
+    end(&x, moving);
+}
+
 int main(void)
 {
     static const size_t counts[] = {0, 1, 2, 8, 81, 82, 83, 500, 2500};
     for (size_t c = 0; c < sizeof counts / sizeof *counts; c++)
-        for (int clips = 0; clips < 2; clips++) {
-            trial x = begin(counts[c], clips ? 300000 : 3000);
-            bool *moving = room(counts[c], sizeof *moving);
-            for (size_t i = 0; i < counts[c]; i++)
-                moving[i] = x.plan.tensor[i].moving;
-            const gs_scaling scaling = {.grad_scale = 2, .clip_norm = clips};
-            gs_device_step(&x.device, &x.plan, &scaling, &x.found);
-            assert(!x.found.failed);
-            check(&x, moving, clips ? GS_FOUND : 0);
-            end(&x, moving);
+        for (int wide = 0; wide < 2; wide++) {
+            kernels[KINDS - 1].state_size = wide ? 8 : 4;
+            try(counts[c], false);
+            try(counts[c], true);
         }
     puts("done");
     return 0;

@@ -213,6 +213,24 @@ def threads(driver: Driver, devices: Devices) -> None:
         assert taken.grid[0] == taken.stream + 1
 
 
+def contexts(driver: Driver, devices: Devices) -> None:
+    """A thread that has no context gets that of the device, and keeps it."""
+    seen: list[int] = []
+    bindings = cuda._bindings().driver
+
+    def run() -> None:
+        seen.append(int(bindings.cuCtxGetCurrent()[1]))
+        for index in (2, 2):
+            with cuda.current(index):
+                seen.append(int(bindings.cuCtxGetCurrent()[1]))
+                seen.append(devices.current)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert seen == [0, 0x102, 2, 0x102, 2]
+
+
 def step(driver: Driver, devices: Devices) -> None:
     """Take steps of Adam: what is launched is what C made, to the byte."""
     made: list[tuple[int, int, int, bytes]] = []
@@ -226,6 +244,7 @@ def step(driver: Driver, devices: Devices) -> None:
     device.Device._launch, device.Device.dlpack_type = noting, _torch.ON_CPU
     device.of = lambda *_: torch.device("cpu")
     cuda.stream, cuda.processors = lambda *_: 0x77, lambda *_: 132
+    cuda.current = lambda *_: contextlib.nullcontext()
     params = [torch.ones(n).requires_grad_() for n in (5, 3000)]
     opt = gst.Adam(params, lr=0.1)
     for p in params:
@@ -234,7 +253,8 @@ def step(driver: Driver, devices: Devices) -> None:
     assert [what for what, *_ in made] == [_torch.PREPARE, _torch.STEP]
     assert made[1][1] == 1 + 2  # blocks of 2048 elements
     opt.step(clip_norm=1.0)
-    assert len(made) == driver.launched.value == 2 + 1 + 3 * 3 + 2
+    # Scales; sums of blocks, of tensors and of all, twice; the step.
+    assert len(made) == driver.launched.value == 2 + 1 + 2 * 3 + 2
     letters = {device._NAMES[what][3] for what, *_ in made}
     taken = driver.launches[: len(made)]
     assert {chr(launch.function & 0xFF) for launch in taken} == letters

@@ -71,7 +71,7 @@ class Step:
         yield from (g for g in grads if g is not None and tensors.is_dense(g))
         yield from self.copies
         assert self.bound._on_device is not None
-        yield from (t for t in self.bound._on_device._kept if t is not None)
+        yield from (t for t, _ in self.bound._on_device._rates)
         yield from (t for t in self.amp.values() if t is not None)
 
     def memory(self) -> Memory:

@@ -202,7 +202,11 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "name", ["launch", "one_per_architecture", "capture", "errors", "threads", "step"]
+    "name",
+    [
+        *("launch", "one_per_architecture", "capture", "errors", "threads"),
+        *("contexts", "step"),
+    ],
 )
 def test_on_a_fake_driver(name: str, driver: Path) -> None:
     for source in (SOURCE, OTHER):

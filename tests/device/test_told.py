@@ -84,9 +84,8 @@ def test_a_rate_that_is_on_the_device(
         return opt, params
 
     opt = agree(interpreter, steps)
-    (first, second) = opt._bound._on_device._kept
-    assert first is opt.param_groups[0]["lr"]
-    assert second is None
+    ((rate, _),) = opt._bound._on_device._rates
+    assert rate is opt.param_groups[0]["lr"]
 
 
 @pytest.mark.parametrize("how", [{}, {"clip_norm": 0.5}], ids=str)
