@@ -27,6 +27,8 @@ KEPT: list[Case] = [
     for storage in (STORAGES if name == "Adam" else SOME)
     if storage != "float32"
 ]
+# Random numbers of elements that are not next to each other.
+KEPT.append(("LAMB", "bfloat16 states", {}))
 # Not aligned are 3 and 1000; what is special is in 300, and 1 has no gradient once.
 HOW: dict[str, Any] = {"sizes": (8, 3, 255, 1, 300, 1000), "steps": 3}
 
@@ -51,4 +53,5 @@ def test_a_rule(case: Case, interpreter: Interpreter) -> None:
     ours, params = stepped(*case, **HOW)
     with stand_in(interpreter):
         theirs, others = stepped(*case, **HOW)
-    assert not difference(ours, theirs, params, others)
+    found = difference(ours, theirs, params, others)
+    assert not found, found

@@ -10,10 +10,9 @@ from gradstep.torch import kernels
 from interpreted import Programs
 from matrix import MATRIX, RULES, plain
 
-# With as many registers to a thread, 3 blocks of 256 threads find room at once, and one
-# of gs_gather's 512, or 2 that step arrays in code: a multiprocessor has 65536. Three
-# blocks have 48 KB on their way from memory, twice what it takes.
-STEP, CODED_STEP, GATHER, PREPARE = 80, 128, 128, 64
+# A multiprocessor has 65536: room for 4 blocks of 256 threads at once, for 2 that step
+# arrays in code, for one of gs_gather's 512.
+STEP, CODED_STEP, GATHER, PREPARE = 64, 128, 128, 64
 # The only ones whose prepare() calls what calls fma() in host_math.h.
 RECTIFIED = {"adabelief", "adabelief_amsgrad", "radam", "schedulefree_radam"}
 # Others have no gs_step, or one that leaves a state or the parameter as it is.

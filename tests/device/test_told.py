@@ -30,6 +30,27 @@ def test_scaled_and_clipped(name: str, how: Any, interpreter: Interpreter) -> No
     agree(interpreter, play(name, [(7,), (300,), (33, 65)], lr=0.1, how=how))
 
 
+def test_norms_to_the_last_bit(interpreter: Interpreter) -> None:
+    """Of numbers of all sizes, whose sum depends on the order of additions."""
+    x = torch.randn(
+        300, dtype=torch.float64, generator=torch.Generator().manual_seed(1)
+    )
+    norms: list[float] = []
+
+    def steps() -> tuple[Any, Tensors]:
+        params = params_of([(300,)])
+        opt = gst.SGD(params, lr=0.1)
+        for k in range(8):
+            params[0].grad = (x.roll(k) * 2.0 ** -(x * 5).abs()).float()
+            opt.step(clip_norm=1.0)
+            norms.append(opt.last_step.grad_norm)
+        return opt, params
+
+    agree(interpreter, steps)
+    assert norms[:8] == norms[8:]
+    assert len(set(norms)) > 3
+
+
 @pytest.mark.parametrize("how", [{"clip_norm": 1.0}, *HOW[3:]], ids=str)
 def test_what_is_not_finite(how: Any, interpreter: Interpreter) -> None:
     """Found in the second step, which is skipped where that is asked for."""
@@ -136,7 +157,7 @@ def test_counts_past_what_float32_holds(interpreter: Interpreter) -> None:
     def steps() -> tuple[Any, Tensors]:
         params = params_of([(7,)])
         opt = gst.Adam(params, lr=0.1)
-        for step in range(3):
+        for step in range(4):
             set_grads(params, step)
             opt.step()
             if step == 0:
