@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from contestants import PEERS, Arrays, Maker, Step, step_gradstep, step_traffic
+from rules import DType, bytes_each
 
 import gradstep as gs
-from contestants import PEERS, Arrays, Maker, Step, step_gradstep, step_traffic
 from gradstep.roofline import interleaved
-from rules import DType, bytes_each
 
 Result = dict[str, Any]
 Times = dict[str, list[float]]

@@ -13,11 +13,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from rules import ADAM, FREE, MADGRAD, RULES, DType, Options, optimizer, roofline
 
 import gradstep as gs
 from gradstep.roofline import STIR, steps
 from gradstep.structure import Array
-from rules import ADAM, FREE, MADGRAD, RULES, DType, Options, optimizer, roofline
 
 Step = Callable[[], object]
 Arrays = list[Array]

@@ -16,11 +16,11 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-import torch
-
 import cuda_bits
 import cuda_speed
 import cuda_tools
+import torch
+
 import gradstep as gs
 from gradstep.torch import cuda
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 import torch
-
-import gradstep.torch as gst
 from contestants import PACKAGES
 from rules import RULES, bytes_each
 from torch_adapter import Shapes, gpt2
+
+import gradstep.torch as gst
 
 FLOAT = np.dtype(np.float32)
 ROUNDS, WARM_UP = 15, 3

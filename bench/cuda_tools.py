@@ -10,10 +10,10 @@ import threading
 from collections.abc import Callable
 
 import torch
+from cuda_bits import difference, params_of, set_grads
 from torch.distributed.tensor import distribute_tensor, init_device_mesh
 
 import gradstep.torch as gst
-from cuda_bits import difference, params_of, set_grads
 
 
 def moves() -> bool:

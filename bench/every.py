@@ -8,11 +8,11 @@ import gc
 import sys
 
 import numpy as np
-
-import gradstep as gs
 from cases import Result, measure
 from contestants import present
 from rules import RULES, DType, bytes_each, in_build, roofline
+
+import gradstep as gs
 
 THREADS = (1, 2)
 DISTURBED = 0.1  # CPUs that others used: the case is measured again, after all others

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-
-import gradstep as gs
 from cases import in_turns, sizes
 from step import machine, tell, versions
+
+import gradstep as gs
 
 ROUNDS = 25
 CLIPPED = 1.25  # times a plain step: asked at most

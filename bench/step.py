@@ -18,13 +18,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import every
-import gradstep as gs
+import numpy as np
 from cases import FEWEST, Result, measure, show
 from contestants import PACKAGES, present
 from rules import RULES, DType
+
+import gradstep as gs
 
 ROUNDS = 25
 

@@ -23,14 +23,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-
-import gradstep as gs
-import gradstep.torch as gst
 from cases import FEWEST, QUARTILES, in_turns
 from contestants import PEERS, Step, present, tensors
 from every import DISTURBED
 from rules import RULES, in_build
 from step import machine, tell, versions
+
+import gradstep as gs
+import gradstep.torch as gst
 
 ROUNDS = 15
 FLOAT = np.dtype(np.float32)
