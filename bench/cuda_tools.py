@@ -110,11 +110,13 @@ def outlived() -> bool:
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         opt.step()
+    kept = [p.data for p in there]
+    kept += [opt.state[p][k] for p in there for k in ("exp_avg", "exp_avg_sq")]
+    before = [t.clone() for t in kept]
     opt.param_groups[0]["eps"] = 1e-3
-    before = [p.detach().clone() for p in there]
     opt.step()
-    for p, was in zip(there, before, strict=True):
-        p.data.copy_(was)
+    for t, was in zip(kept, before, strict=True):
+        t.copy_(was)
     junk = [torch.full((1 << 20,), math.nan, device="cuda") for _ in range(8)]
     graph.replay()
     ours.step()

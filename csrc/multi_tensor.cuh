@@ -99,8 +99,8 @@ template <int N, class E> RULE_FN void put(E *at, const E *x)
     }
 }
 
-/* How a thread takes elements: as vectors, one by one, or one by one if they are there. */
-enum access { VECTORS, SINGLE, GUARDED };
+/* How a thread takes elements: as vectors, or one by one if they are there. */
+enum access { VECTORS, GUARDED };
 
 /* Which elements a thread takes of an array: i, i + APART, ..., of which those below `left`
  * are there. */
