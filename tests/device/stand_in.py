@@ -50,8 +50,8 @@ class Module(NamedTuple):
 class Step:
     """A step under way: what its kernels may read, and what they may write to."""
 
-    def __init__(self, taking: bound.Bound, amp: dict[str, Any]) -> None:
-        self.bound, self.amp = taking, amp
+    def __init__(self, taking: bound.Bound) -> None:
+        self.bound = taking
         self.copies: list[torch.Tensor] = []  # of gradients
         self._memory: Memory | None = None
 
@@ -72,7 +72,7 @@ class Step:
         yield from self.copies
         assert self.bound._on_device is not None
         yield from (t for t, _ in self.bound._on_device._rates)
-        yield from (t for t in self.amp.values() if t is not None)
+        yield from (t for t in self.bound._on_device._amp if t is not None)
 
     def memory(self) -> Memory:
         """Return it all; when the first kernel is launched it is known."""
@@ -102,7 +102,7 @@ def stand_in(machine: Machine, processors: int = PROCESSORS) -> Iterator[None]:
     really, copied = bound.Bound.step, gradients.in_order
 
     def step(self: Any, *args: Any) -> bool:
-        steps[:] = [Step(self, args[4])]
+        steps[:] = [Step(self)]
         return really(self, *args)
 
     def in_order(g: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
