@@ -1,5 +1,6 @@
-/* launches.c: tables of tensors, cut to what a launch can pass by value. */
-#include "launches.h"
+/* launches.c: the launches of a step, in their order, and tables of those that read no
+ * arrays of tensors. */
+#include "launching.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +8,6 @@
 enum {
     CHUNK = 8192, /* elements of a block of threads, where there are many */
     FEWER = 2048, /* and where not: what its threads take at once, in any code */
-    SLOTS = 3 + 2 * GS_MAX_STATE + 1,
 };
 
 _Static_assert(sizeof(gs_prepare_table) <= GS_ARGUMENT, "lower GS_MANY");
@@ -15,33 +15,13 @@ _Static_assert(sizeof(gs_scale_table) <= GS_ARGUMENT, "lower GS_MANY");
 _Static_assert(sizeof(gs_reduce_table) <= GS_ARGUMENT, "lower GS_MANY");
 _Static_assert(sizeof(gs_total_table) <= GS_ARGUMENT, "lower GS_MANY");
 
-/* What the step is told, and found so far. */
-typedef struct scene {
-    const gs_device *d;
-    gs_plan *plan;
-    const gs_scaling *scaling;
-    gs_launches *found;
-    size_t live;
-    bool clips;
-} scene;
-
-static size_t number_of(const scene *s, size_t k)
-{
-    return (size_t)(s->plan->stepping[k] - s->plan->tensor);
-}
-
-static size_t ceiling(size_t n, size_t by)
-{
-    return n / by + (n % by != 0);
-}
-
 size_t gs_device_partials(size_t n)
 {
     return (ceiling(n, GS_SUMMED) + 1) * GS_MAX_SUMS;
 }
 
-static gs_launch *launch(scene *s, uint32_t kind, uint32_t what, size_t grid,
-                         uint32_t threads)
+gs_launch *gs_launch_more(scene *s, uint32_t kind, uint32_t what, size_t grid,
+                          uint32_t threads)
 {
     gs_launches *found = s->found;
     if (found->count == found->room) {
@@ -66,113 +46,6 @@ void gs_launches_free(gs_launches *found)
     *found = (gs_launches){0};
 }
 
-/* ---- tables of arrays --------------------------------------------------------------- */
-
-/* The arrays of a tensor, in the order of rule_device.h; returns how many. */
-static size_t arrays_of(const gs_segment *x, uint64_t slot[SLOTS])
-{
-    static const gs_storage nothing;
-    const gs_storage *in = x->storage ? x->storage : &nothing;
-    size_t n = 0, states = 0;
-    slot[n++] = (uintptr_t)(in->p.codec ? in->p.data : x->p);
-    slot[n++] = (uintptr_t)(in->g.codec ? in->g.data : x->g);
-    if (in->master)
-        slot[n++] = (uintptr_t)x->p;
-    else if (in->p.codec && in->p.codec->beside_size)
-        slot[n++] = (uintptr_t)in->p.beside;
-    for (; x->kernel->state[states]; states++)
-        slot[n++] = (uintptr_t)(in->state[states].codec ? in->state[states].data
-                                                        : x->state[states]);
-    for (size_t k = 0; k < states; k++)
-        if (in->state[k].codec && in->state[k].codec->beside_size)
-            slot[n++] = (uintptr_t)in->state[k].beside;
-    return n;
-}
-
-/* The same for what only looks at the gradient. */
-static size_t gradient_of(const gs_segment *x, uint64_t slot[SLOTS])
-{
-    uint64_t all[SLOTS];
-    (void)arrays_of(x, all);
-    slot[0] = 0;
-    slot[1] = all[1];
-    return 2;
-}
-
-/* Tensors that one launch takes, and those of it that are there already. */
-typedef struct filling {
-    gs_launch *at;
-    size_t slots, most, blocks;
-    uint32_t tensors;
-} filling;
-
-static void add(filling *f, const gs_segment *x, const uint64_t *slot, uint32_t number,
-                uint32_t chunk)
-{
-    unsigned char *base = f->at->argument + sizeof(gs_head);
-    uint64_t *slots = (uint64_t *)(void *)base, *n = slots + f->slots * f->most;
-    uint32_t *start = (uint32_t *)(void *)(n + f->most), *numbers = start + f->most;
-    for (size_t k = 0; k < f->slots; k++)
-        slots[k * f->most + f->tensors] = slot[k];
-    n[f->tensors] = x->n;
-    start[f->tensors] = (uint32_t)f->blocks;
-    numbers[f->tensors++] = number;
-    f->blocks += ceiling(x->n, chunk);
-    f->at->grid = (uint32_t)f->blocks;
-    ((gs_head *)(void *)f->at->argument)->tensors = f->tensors;
-}
-
-/* Which passes look at which arrays of tensors of which kind. */
-typedef struct pass {
-    uint32_t what, threads, chunk, pass;
-    const uint32_t *kinds;
-    bool measures;
-} pass;
-
-static void run_kind(scene *s, const pass *p, uint32_t kind)
-{
-    filling f = {0};
-    for (size_t k = 0; k < s->live; k++) {
-        const size_t number = number_of(s, k);
-        const gs_segment *x = &s->plan->stepping[k]->segment;
-        if (p->kinds[number] != kind || x->n == 0 ||
-            (p->what == GS_GATHER && !p->measures && !x->kernel->sums))
-            continue;
-        uint64_t slot[SLOTS];
-        size_t slots = p->measures ? gradient_of(x, slot) : arrays_of(x, slot);
-        if (p->what == GS_GATHER)
-            slot[slots++] = s->d->partial[number];
-        if (!f.at || f.tensors == f.most) {
-            f = (filling){.slots = slots, .most = GS_MOST(slots)};
-            f.at = launch(s, kind, p->what, 0, p->threads);
-            if (s->found->failed)
-                return;
-            *(gs_head *)(void *)f.at->argument = (gs_head){
-                .record = s->d->record,
-                .measured = p->measures ? s->d->measured : 0,
-                .chunk = p->chunk,
-                .pass = p->pass,
-            };
-        }
-        add(&f, x, slot, (uint32_t)number, p->chunk);
-    }
-}
-
-/* Each kind once, in the order in which tensors have them. */
-static void run_kinds(scene *s, const pass *p)
-{
-    for (size_t k = 0; k < s->live; k++) {
-        const uint32_t kind = p->kinds[number_of(s, k)];
-        bool seen = false;
-        for (size_t j = 0; j < k && !seen; j++)
-            seen = p->kinds[number_of(s, j)] == kind;
-        if (!seen)
-            run_kind(s, p, kind);
-    }
-}
-
-/* ---- tables of tensors alone --------------------------------------------------------- */
-
 static bool summed(const gs_tensor *x, bool measures)
 {
     return measures || x->segment.kernel->sums;
@@ -187,7 +60,7 @@ static void reduce(scene *s, bool measures, uint32_t pass)
         if (!summed(x, measures))
             continue;
         if (!t || t->tensors == GS_MANY / 2 || t->sums != sums) {
-            gs_launch *made = launch(s, 0, GS_REDUCE, 0, GS_SUM_THREADS);
+            gs_launch *made = gs_launch_more(s, 0, GS_REDUCE, 0, GS_SUM_THREADS);
             if (s->found->failed)
                 return;
             t = (gs_reduce_table *)(void *)made->argument;
@@ -205,12 +78,12 @@ static void reduce(scene *s, bool measures, uint32_t pass)
         s->found->launch[s->found->count - 1].grid = t->tensors;
     }
     if (s->d->shares && t)
-        (void)launch(s, 0, GS_SHARE, 0, 0);
+        (void)gs_launch_more(s, 0, GS_SHARE, 0, 0);
 }
 
 static gs_total_table *begin_total(scene *s, uint32_t sums, uint32_t pass, bool begins)
 {
-    gs_launch *made = launch(s, 0, GS_TOTAL, 1, 1);
+    gs_launch *made = gs_launch_more(s, 0, GS_TOTAL, 1, 1);
     if (s->found->failed)
         return NULL;
     gs_total_table *t = (gs_total_table *)(void *)made->argument;
@@ -247,7 +120,7 @@ static void total(scene *s, bool measures, uint32_t pass)
 static void scale(scene *s)
 {
     for (size_t k = 0; k < s->live;) {
-        gs_launch *made = launch(s, 0, GS_SCALE, 0, GS_ONE_EACH);
+        gs_launch *made = gs_launch_more(s, 0, GS_SCALE, 0, GS_ONE_EACH);
         if (s->found->failed)
             return;
         gs_scale_table *t = (gs_scale_table *)(void *)made->argument;
@@ -315,7 +188,8 @@ static void prepare(scene *s, bool again)
             continue;
         if (!t || t->tensors == GS_MANY || last->group != x->group ||
             s->d->kind[last - s->plan->tensor] != s->d->kind[number]) {
-            gs_launch *made = launch(s, s->d->kind[number], GS_PREPARE, 1, GS_ONE_EACH);
+            gs_launch *made =
+                gs_launch_more(s, s->d->kind[number], GS_PREPARE, 1, GS_ONE_EACH);
             if (s->found->failed)
                 return;
             t = (gs_prepare_table *)(void *)made->argument;
@@ -377,7 +251,7 @@ static void measure(scene *s)
             .kinds = which == GS_NONFINITE ? s->d->nonfinite : s->d->norm,
             .measures = true,
         };
-        run_kinds(s, &gathering);
+        gs_launch_pass(s, &gathering);
         reduce(s, true, which);
         total(s, true, which);
     }
@@ -398,7 +272,7 @@ static void gather(scene *s)
         .chunk = GS_SUMMED,
         .kinds = s->d->kind,
     };
-    run_kinds(s, &gathering);
+    gs_launch_pass(s, &gathering);
     reduce(s, false, 0);
     if (across)
         total(s, false, GS_FOUND);
@@ -432,5 +306,5 @@ void gs_device_step(const gs_device *d, gs_plan *plan, const gs_scaling *scaling
         .chunk = chunk_of(&s),
         .kinds = d->kind,
     };
-    run_kinds(&s, &stepping);
+    gs_launch_pass(&s, &stepping);
 }

@@ -49,7 +49,7 @@ def test_kernels_as_cpp(tmp_path: Path) -> None:
 def test_tables_of_launches(tmp_path: Path) -> None:
     """Of few tensors and of many, of several kinds, groups and sizes."""
     program = tmp_path / "launches"
-    sources = [HERE / "launches_check.c", CSRC / "launches.c"]
+    sources = [HERE / "launches_check.c", CSRC / "launches.c", CSRC / "tables.c"]
     flags = ["-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", f"-I{CSRC}"]
     run(["cc", *flags, *SANITIZERS, *sources, "-o", program])
     assert run([program]) == "done\n"
