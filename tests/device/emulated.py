@@ -9,6 +9,7 @@ from typing import Any
 
 from gradstep.torch import cuda, kernels
 from ptx import Memory
+from stand_in import Launch
 
 HERE = Path(__file__).parent
 FLAGS = ("-std=c++20", "-O1", "-g", "-ffp-contract=off", "-w", "-shared", "-fPIC")
@@ -22,21 +23,13 @@ class Emulator:
         self._folder, self._flags = folder, (*FLAGS, *flags)
         self._libraries: dict[cuda.Source, ctypes.CDLL] = {}
 
-    def launch(
-        self,
-        source: cuda.Source,
-        name: str,
-        grid: int,
-        threads: int,
-        argument: int,
-        memory: Memory,  # sanitizers know better
-    ) -> None:
-        del memory
-        if source not in self._libraries:
-            self._libraries[source] = ctypes.CDLL(str(self.built(source)))
-        kernel: Any = self._libraries[source][f"emulate_{name}"]
+    def launch(self, told: Launch, memory: Memory) -> None:
+        del memory  # sanitizers know better
+        if told.source not in self._libraries:
+            self._libraries[told.source] = ctypes.CDLL(str(self.built(told.source)))
+        kernel: Any = self._libraries[told.source][f"emulate_{told.name}"]
         kernel.argtypes = [ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
-        kernel(argument, grid, threads)
+        kernel(told.argument, told.grid, told.threads)
 
     def built(self, source: cuda.Source) -> Path:
         """Return a shared object with a function for each kernel of a source."""

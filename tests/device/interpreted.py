@@ -10,6 +10,7 @@ import numpy as np
 from gradstep.torch import cuda
 from matrix import Used, used
 from ptx import Memory, Program
+from stand_in import Launch
 
 ARCH = 90
 
@@ -54,22 +55,14 @@ class Interpreter:
     def __init__(self, programs: Programs, order: str = "together") -> None:
         self.programs, self.order = programs, order
 
-    def launch(
-        self,
-        source: cuda.Source,
-        name: str,
-        grid: int,
-        threads: int,
-        argument: int,
-        memory: Memory,
-    ) -> None:
-        program = self.programs[source]
-        size = program.module.functions[name].parameters[0].size
-        given: Any = np.frombuffer(ctypes.string_at(argument, size), np.uint8)
+    def launch(self, told: Launch, memory: Memory) -> None:
+        program = self.programs[told.source]
+        size = program.module.functions[told.name].parameters[0].size
+        given: Any = np.frombuffer(ctypes.string_at(told.argument, size), np.uint8)
         program.run(
-            name,
-            grid=grid,
-            block=threads,
+            told.name,
+            grid=told.grid,
+            block=told.threads,
             argument=given,
             memory=memory,
             order=self.order,

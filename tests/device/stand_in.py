@@ -21,18 +21,20 @@ from ptx import Memory
 PROCESSORS = 4
 
 
+class Launch(NamedTuple):
+    """A kernel of a source, its blocks, threads of each, and where its argument is."""
+
+    source: cuda.Source
+    name: str
+    grid: int
+    threads: int
+    argument: int
+
+
 class Machine(Protocol):
     """Runs kernels; `memory` is all that they may touch."""
 
-    def launch(
-        self,
-        source: cuda.Source,
-        name: str,
-        grid: int,
-        threads: int,
-        argument: int,
-        memory: Memory,
-    ) -> None: ...
+    def launch(self, told: Launch, memory: Memory) -> None: ...
 
 
 class Function(NamedTuple):
@@ -114,7 +116,8 @@ def stand_in(machine: Machine, processors: int = PROCESSORS) -> Iterator[None]:
     def launch(
         function: Function, grid: int, threads: int, stream: int, argument: int
     ) -> None:
-        machine.launch(*function, grid, threads, argument, steps[0].memory())
+        told = Launch(*function, grid, threads, argument)
+        machine.launch(told, steps[0].memory())
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(device, "of", lambda *_: torch.device("cpu"))

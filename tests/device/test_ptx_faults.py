@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from device_kernels import EXACT, Kernel, architectures, compiled
-from ptx import KernelError, Memory, Program
+from ptx import KernelError, Memory, NotInterpreted, Program
 
 N = np.uint32(64)
 SKELETON = """
@@ -254,7 +254,7 @@ def test_a_trap() -> None:
     ],
 )
 def test_what_is_not_interpreted(text: str) -> None:
-    with pytest.raises(NotImplementedError) as info:
+    with pytest.raises(NotInterpreted) as info:
         written(text + ";")
     assert text in str(info.value)
 
@@ -269,6 +269,6 @@ def test_arguments_that_do_not_fit() -> None:
         memory.add(x[3:])
     with pytest.raises(ValueError, match="contiguous"):
         memory.add(x[::2])
-    with pytest.raises(NotImplementedError, match="not PTX"):
+    with pytest.raises(NotInterpreted, match="not PTX"):
         Program("not PTX")
     assert compiled("", 90)

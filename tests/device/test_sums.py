@@ -8,6 +8,7 @@ from gradstep import _torch
 from gradstep.torch import kernels
 from interpreted import Interpreter, Programs
 from ptx import Memory
+from stand_in import Launch
 
 OF_SUMS, THREADS, MANY = 131072, 512, 160  # as in device.h and launches.c
 
@@ -46,13 +47,8 @@ def test_a_tree(sums: int, order: str, programs: Programs) -> None:
     argument, memory = table(partials, sums, records), Memory()
     for array in (*partials, records):
         memory.add(array)
-    Interpreter(programs, order).launch(
-        kernels.measuring(),
-        "gs_reduce",
-        len(partials),
-        THREADS,
-        argument.ctypes.data,
-        memory,
-    )
+    measuring, at = kernels.measuring(), argument.ctypes.data
+    told = Launch(measuring, "gs_reduce", len(partials), THREADS, at)
+    Interpreter(programs, order).launch(told, memory)
     found = records[::-1, _torch.SUMS_AT : _torch.SUMS_AT + sums]
     assert (found == np.array(expected)).all()

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import gradstep.torch as gst
-from gradstep.torch import cuda, device
+from gradstep.torch import cuda, device, rows
 
 
 class On(NamedTuple):
@@ -67,3 +67,17 @@ def test_what_lacks_for_kernels_is_in_the_warning(
 def test_grad_scaler_unscales_for_the_cpu() -> None:
     p = torch.ones(3).requires_grad_()
     assert not gst.Adam([p], lr=0.1)._step_supports_amp_scaling
+
+
+@pytest.mark.filterwarnings("ignore:Sparse")
+def test_sparse_gradients_are_stepped_in_our_memory_only() -> None:
+    """Rows are stepped where C can read them, also where there are no kernels."""
+    embedding = torch.nn.Embedding(5, 3, sparse=True)
+    opt = gst.SGD(embedding.parameters(), lr=0.1)
+    embedding(torch.tensor([1, 4])).sum().backward()
+    opt.step()
+    slot = opt._bound._slots[0]
+    assert rows.may_be_sparse(slot, opt.param_groups[0])
+    for name in ("cuda:0", "xpu:0", "mps:0"):
+        elsewhere = slot._replace(param=On(torch.device(name)))
+        assert not rows.may_be_sparse(elsewhere, opt.param_groups[0])

@@ -20,6 +20,7 @@ and an addition that became one instruction.
 """
 
 from ptx.kinds import KernelError as KernelError
+from ptx.kinds import NotInterpreted as NotInterpreted
 from ptx.memory import Memory as Memory
 from ptx.program import FORBIDDEN as FORBIDDEN
 from ptx.program import Program as Program

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ptx.kinds import DTYPES, FLOATS, INTEGERS, Array, require
+from ptx.kinds import DTYPES, FLOATS, INTEGERS, Array, NotInterpreted, require
 from ptx.rounding import add_toward_zero, fma32, fma64
 
 
@@ -23,7 +23,7 @@ def only(words: list[str], *, kinds: tuple[str, ...], allowed: str = "") -> str:
     kind = words[-1]
     unknown = set(words[1:-1]) - set(allowed.split())
     if kind not in kinds or unknown:
-        raise NotImplementedError
+        raise NotInterpreted
     return kind
 
 
@@ -75,7 +75,7 @@ def _product(word: str, kind: str) -> tuple[str, Callable[..., Array]]:
     if word == "hi":
         return kind, high
     if word != "wide":
-        raise NotImplementedError
+        raise NotInterpreted
     wide = f"{kind[0]}{2 * int(kind[1:])}"
     dtype = DTYPES[wide]
     return wide, lambda x, y: x.astype(dtype) * y.astype(dtype)
@@ -122,7 +122,7 @@ def _unary(
     def build(words: list[str]) -> Operation:
         kind = only(words, kinds=kinds, allowed=allowed)
         if kind in FLOATS and allowed and words[1:-1] != [allowed]:
-            raise NotImplementedError  # a root or quotient that says not how it rounds
+            raise NotInterpreted  # a root or quotient that says not how it rounds
         return Operation((kind,), kind, compute)
 
     return build
@@ -130,7 +130,7 @@ def _unary(
 
 def divide(words: list[str]) -> Operation:
     if words[-1] in FLOATS and words[1:-1] != ["rn"]:
-        raise NotImplementedError
+        raise NotInterpreted
     return _binary(quotient, INTEGERS + FLOATS, "rn")(words)
 
 
@@ -166,7 +166,7 @@ COMBINE = {
 def set_predicate(words: list[str]) -> Operation:
     kind, compare = words[-1], COMPARE[words[1]]
     if kind not in INTEGERS + FLOATS or len(words) > 4:
-        raise NotImplementedError
+        raise NotInterpreted
     if len(words) == 3:
         return Operation((kind, kind), "pred", compare)
     combine = COMBINE[words[2]]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ptx.arithmetic import Builder, Operation, only
-from ptx.kinds import INTEGERS, Array
+from ptx.kinds import INTEGERS, Array, NotInterpreted
 
 BITS = ("b16", "b32", "b64")
 
@@ -43,7 +43,7 @@ def ones(like: Array, n: Array) -> Array:
 def funnel(words: list[str]) -> Operation:
     _, direction, mode, kind = words
     if kind != "b32" or direction not in "lr" or mode not in ("wrap", "clamp"):
-        raise NotImplementedError
+        raise NotInterpreted
 
     def compute(low: Array, high: Array, n: Array) -> Array:
         n = (n & 31 if mode == "wrap" else np.minimum(n, 32)).astype("u8")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ptx.kinds import Array, require
+from ptx.kinds import Array, NotInterpreted, require
 from ptx.transfers import copy_variables, reader
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def call(machine: "Machine", place: int, lanes: Array) -> Groups:
     name, given, _ = machine.instructions[place].operands
     function = machine.program.module.functions.get(name)
     if function is None:
-        raise NotImplementedError
+        raise NotInterpreted
     nowhere = np.full(machine.grid.lanes, -1)
     back = machine.back.setdefault(function.name, nowhere)
     require(back[lanes] == -1, "a function that calls itself")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ptx.arithmetic import Operation
-from ptx.kinds import DTYPES, INTEGERS, Array
+from ptx.kinds import DTYPES, INTEGERS, Array, NotInterpreted
 from ptx.rounding import bfloat16
 
 TO_INTEGER = {"rni": np.rint, "rzi": np.trunc, "rmi": np.floor, "rpi": np.ceil}
@@ -41,7 +41,7 @@ def _single(modifiers: list[str], result: str, kind: str) -> Callable[[Array], A
     # NumPy may round an integer twice on its way to a half.
     twice = kind in INTEGERS and result == "f16"
     if not known or twice or modifiers != ([] if exact else ["rn"]):
-        raise NotImplementedError
+        raise NotInterpreted
     return lambda x: x.astype(dtype)
 
 
@@ -64,7 +64,7 @@ def _saturated(x: Array, kind: str) -> Array:
 def _pair(modifiers: list[str], result: str, kind: str) -> Operation:
     """Build the conversion of two floats, the first to the upper half."""
     if modifiers != ["rn"] or kind != "f32":
-        raise NotImplementedError
+        raise NotInterpreted
 
     def half(x: Array) -> Array:
         bits = bfloat16(x) if result == "bf16x2" else x.astype("f2").view("u2")

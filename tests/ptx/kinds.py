@@ -23,6 +23,13 @@ FLOATS = ("f32", "f64")
 INTEGERS = tuple(k for k, d in DTYPES.items() if d.kind in "ui" and "f" not in k)
 
 
+class NotInterpreted(Exception):  # noqa: N818  # what an instruction is
+    """PTX that nobody has told this interpreter the meaning of: it never guesses.
+
+    Raised bare where only the words of an instruction are known; its text is added.
+    """
+
+
 class KernelError(RuntimeError):
     """What a device would do wrong, or never end to do."""
 
@@ -69,7 +76,7 @@ def narrowed(value: Array, kind: str) -> Array:
     if value.dtype.itemsize == dtype.itemsize:
         return value.view(dtype)
     if value.dtype.itemsize < dtype.itemsize or dtype.kind == "b":
-        raise NotImplementedError(f"a register of {value.dtype} read as {kind}")
+        raise NotInterpreted(f"a register of {value.dtype} read as {kind}")
     return value.astype(unsigned(dtype)).view(dtype)
 
 
@@ -78,7 +85,7 @@ def widened(value: Array, dtype: np.dtype) -> Array:
     if value.dtype == dtype:
         return value
     if value.dtype.itemsize > dtype.itemsize or "b" in (value.dtype.kind, dtype.kind):
-        raise NotImplementedError(f"{value.dtype} written to a register of {dtype}")
+        raise NotInterpreted(f"{value.dtype} written to a register of {dtype}")
     if value.dtype.kind == "f":
         value = value.view(unsigned(value.dtype))
     return value.astype(dtype)  # which extends the sign of what has one

@@ -18,7 +18,16 @@ import numpy as np
 
 from ptx import warps
 from ptx.branches import LEADS
-from ptx.kinds import ALL, WARP, Array, KernelError, LaneError, Where, widened
+from ptx.kinds import (
+    ALL,
+    WARP,
+    Array,
+    KernelError,
+    LaneError,
+    NotInterpreted,
+    Where,
+    widened,
+)
 from ptx.memory import POISON, Spaces
 from ptx.parsing import Instruction
 from ptx.transfers import reader
@@ -71,7 +80,7 @@ class Machine:
         if not self.specials:
             self.specials = specials(self.grid)
         if name not in self.specials:
-            raise NotImplementedError(f"not interpreted: {name}")
+            raise NotInterpreted(f"not interpreted: {name}")
         return self.specials[name]
 
     def run(self, start: int, limit: int) -> None:
@@ -128,9 +137,9 @@ class Machine:
             yield
         except LaneError as e:
             raise self._fault(str(e), place, lanes[e.position]) from None
-        except NotImplementedError as e:
+        except NotInterpreted as e:
             text = self.instructions[place].text
-            raise NotImplementedError(f"{e}: {text}") from e
+            raise NotInterpreted(f"{e}: {text}") from e
 
     def _fault(self, why: str, place: int, lane: int) -> KernelError:
         thread, block = self.grid.thread[lane], self.grid.block[lane]

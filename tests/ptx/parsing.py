@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ptx.kinds import DTYPES, Array, constant, unsigned
+from ptx.kinds import DTYPES, Array, NotInterpreted, constant, unsigned
 from ptx.memory import DYNAMIC, FRAME, LOCAL, PARAM, SHARED, aligned
 from ptx.warps import waits
 
@@ -168,7 +168,7 @@ class Module:
             spaces = {"param": FRAME, "shared": SHARED, "local": LOCAL}
             self._variable(text, spaces[directive])
         elif directive != "pragma":
-            raise NotImplementedError(text)
+            raise NotInterpreted(text)
 
     def _declare_registers(self, text: str) -> None:
         _, kind, names = text.split(None, 2)
@@ -226,7 +226,7 @@ class Module:
     def _call(self, text: str) -> tuple[Operand, ...]:
         found = CALL.match(text)
         if not found:
-            raise NotImplementedError(f"call {text}")
+            raise NotInterpreted(f"call {text}")
         given, results = (
             [self._name(n) for n in split(found[group] or "")]
             for group in ("given", "results")
@@ -257,7 +257,7 @@ def tokens(text: str) -> Iterator[tuple[str, str]]:
     while place < end:
         found = TOKEN.match(text, place)
         if not found:
-            raise NotImplementedError(f"not PTX: {text[place : place + 80]!r}")
+            raise NotInterpreted(f"not PTX: {text[place : place + 80]!r}")
         yield found.lastgroup, found[found.lastgroup]
         place = found.end()
 

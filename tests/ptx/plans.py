@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ptx import arithmetic, bitwise, conversions, warps
-from ptx.kinds import Array, Where
+from ptx.kinds import Array, NotInterpreted, Where
 from ptx.parsing import Instruction, Parts
 from ptx.transfers import Action, atomic, load, move, reader, store, write
 
@@ -21,8 +21,9 @@ def plan(instruction: Instruction) -> Action:
     """Return what an instruction does that leads to the next one."""
     try:
         return _plan(instruction)
-    except (NotImplementedError, KeyError, ValueError) as e:
-        raise NotImplementedError(f"not interpreted: {instruction.text}") from e
+    # A table that lacks a word, and operands that are more or fewer, say so as well.
+    except (NotInterpreted, KeyError, ValueError) as e:
+        raise NotInterpreted(f"not interpreted: {instruction.text}") from e
 
 
 def _plan(instruction: Instruction) -> Action:
@@ -35,13 +36,13 @@ def _plan(instruction: Instruction) -> Action:
         return nothing
     if warps.waits(opcode):
         return _together(instruction)
-    raise NotImplementedError
+    raise NotInterpreted
 
 
 def _computed(instruction: Instruction, operation: arithmetic.Operation) -> Action:
     target, *sources = instruction.operands
     if len(sources) != len(operation.sources):
-        raise NotImplementedError
+        raise NotInterpreted
     reads = [reader(o, k) for o, k in zip(sources, operation.sources)]
     compute = operation.compute
 
@@ -65,7 +66,7 @@ def _together(instruction: Instruction) -> Action:
     opcode, words = instruction.opcode, instruction.words
     if opcode in ("bar.warp.sync", "bar.sync", "barrier.sync"):
         if len(instruction.operands) != 1:
-            raise NotImplementedError  # a barrier for some threads of a block
+            raise NotInterpreted  # a barrier for some threads of a block
         return nothing
     if words[0] == "shfl":
         return _shuffle(instruction)
@@ -88,7 +89,7 @@ def _shuffle(instruction: Instruction) -> Action:
     target, *sources, _ = instruction.operands
     mode, kind = instruction.words[2:]
     if kind != "b32":
-        raise NotImplementedError
+        raise NotInterpreted
     targets = target.operands if isinstance(target, Parts) else (target, "_")
     reads = [reader(o, "u32") for o in sources]
 

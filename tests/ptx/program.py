@@ -5,7 +5,7 @@ from collections import Counter
 
 import numpy as np
 
-from ptx.kinds import Array, KernelError
+from ptx.kinds import Array, KernelError, NotInterpreted
 from ptx.machine import Machine
 from ptx.memory import (
     DYNAMIC,
@@ -102,7 +102,7 @@ class Program:
 def parameter(kernel: Function, argument: bytes | Array) -> Array:
     """Return a kernel's one parameter as the device holds it."""
     if not kernel.entry or len(kernel.parameters) != 1:
-        raise NotImplementedError(f"{kernel.name} is no kernel with one parameter")
+        raise NotInterpreted(f"{kernel.name} is no kernel with one parameter")
     given = np.frombuffer(bytes(argument), np.uint8)
     if given.size != kernel.parameters[0].size:
         raise ValueError(

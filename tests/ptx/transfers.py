@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ptx.arithmetic import larger, smaller
-from ptx.kinds import DTYPES, Array, Where, constant, narrowed, unsigned
+from ptx.kinds import DTYPES, Array, NotInterpreted, Where, constant, narrowed, unsigned
 from ptx.parsing import (
     Address,
     Instruction,
@@ -49,7 +49,7 @@ def reader(operand: Any, kind: str) -> Reader:
     elif isinstance(operand, Symbol):
         value = narrowed(np.array([operand.address], "u8"), kind)
     else:
-        raise NotImplementedError
+        raise NotInterpreted
 
     def same(machine: "Machine", where: Where) -> Array:
         return value
@@ -66,7 +66,7 @@ def write(machine: "Machine", target: Any, where: Where, value: Array) -> None:
     if isinstance(target, Register):
         machine.write(target.slot, where, value)
     elif target != "_":
-        raise NotImplementedError
+        raise NotInterpreted
 
 
 def move(instruction: Instruction) -> Action:
@@ -116,7 +116,7 @@ def _reach(words: list[str]) -> tuple[str, int]:
         elif word in VECTORS:
             count = VECTORS[word]
         elif word not in HINTS and not word.startswith(("L1::", "L2::")):
-            raise NotImplementedError
+            raise NotInterpreted
     return space, count
 
 
@@ -181,7 +181,7 @@ def atomic(instruction: Instruction) -> Action:
     (name,) = (w for w in words[1:-1] if w in ATOMIC)
     space, count = _reach([words[0], *(w for w in words[1:-1] if w != name), kind])
     if kind[0] == "f" or kind not in DTYPES or count > 1:
-        raise NotImplementedError  # the sum of floats would depend on the order
+        raise NotInterpreted  # the sum of floats would depend on the order
     target, place, *sources = (
         instruction.operands if returns else (None, *instruction.operands)
     )

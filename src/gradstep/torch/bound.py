@@ -1,7 +1,7 @@
 """An optimizer's tensors, bound to the engine that steps them."""
 
 import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -11,7 +11,7 @@ from gradstep import _core
 from gradstep._torch import ON_CPU, Watch, where_body
 from gradstep.scaling import StepReport
 from gradstep.structure import Array
-from gradstep.torch import cuda, device, gradients, states, tensors
+from gradstep.torch import device, gradients, rows, states, tensors
 from gradstep.torch.device import Device, DeviceProgress
 from gradstep.torch.names import UNCOUNTED, state_name
 from gradstep.torch.progress import Progress
@@ -92,7 +92,7 @@ class Bound:
             j
             for j, g in enumerate(groups)
             if any(
-                torch.is_tensor(part) and not self._is_rate(g, part)
+                torch.is_tensor(part) and part is not device.rate(g, self._device)
                 for part in _parts(g, method.options)
             )
         ]
@@ -208,25 +208,13 @@ class Bound:
 
     # -- steps
 
-    def _is_rate(self, group: Mapping[str, Any], part: Any) -> bool:
-        """Return whether an option is an lr that is read where it is, on the device."""
-        rate: Any = group.get("lr")
-        if self._device is None or part is not rate or not torch.is_tensor(rate):
-            return False
-        known = (torch.float32, torch.float64)
-        there = rate.device == self._device
-        return bool(there and rate.dtype in known)
-
     def _launching(self, groups: list[dict[str, Any]]) -> Device | None:
         """Return what steps these parameters, if that is on a device."""
         progress = self._progress
         if self._device is None or not isinstance(progress, DeviceProgress):
             return None
         progress.settle()
-        rates = [
-            group["lr"] if self._is_rate(group, group.get("lr")) else None
-            for group in groups
-        ]
+        rates = [device.rate(group, self._device) for group in groups]
         seeds = [self._options[slot.group]["seed"] for slot in self._slots]
         found = Device(self._device, self._slots, self._stepped(), progress)
         found.bind(seeds, rates)
@@ -257,7 +245,8 @@ class Bound:
             state=state,
             entries=entries,
             hints=self._hints(entries),
-            places=self._places(entries),
+            # Where the tensors are that C writes to.
+            places=_table([t.data_ptr() for t in entry[3]] for entry in entries),
             offset=_BODY_AT,
             counts=counts,
             scalars=scalars,
@@ -269,18 +258,10 @@ class Bound:
 
     def _hints(self, entries: list[Entry]) -> Array:
         """Return what to fetch before parameters and states are looked at."""
-        found = [
+        return _table(
             [at for t in (p, *entry[3]) for at in tensors.lines(t)]
             for p, entry in zip(self._live, entries, strict=True)
-        ]
-        most = max(map(len, found), default=0)
-        return np.array([row + [0] * (most - len(row)) for row in found], np.uint64)
-
-    def _places(self, entries: list[Entry]) -> Array:
-        """Return where the tensors that C writes to are."""
-        found = [[t.data_ptr() for t in entry[3]] for entry in entries]
-        most = max(map(len, found), default=0)
-        return np.array([row + [0] * (most - len(row)) for row in found], np.uint64)
+        )
 
     def step(
         self,
@@ -325,9 +306,10 @@ class Bound:
                 looks=scaling[1:] != (0.0, False), amp=amp
             ) and self._watch.step(groups, state, *scaling)
 
-    def captured(self) -> bool:
-        """Return whether steps are being captured in a graph, which needs us then."""
-        return self._on_device is not None and cuda.capturing()
+    @property
+    def on_device(self) -> bool:
+        """Whether steps are taken in a device's memory."""
+        return self._on_device is not None
 
     def report(self) -> StepReport:
         """Return what the last step found in the gradients."""
@@ -357,30 +339,13 @@ class Bound:
         del j
         raise Stale
 
-    def _rests(self, slot: Slot) -> bool:
-        """Return whether elements without gradient stay as they are, states too."""
-        options = self._options[slot.group]
-        coded = slot.layout.param is not None or slot.layout.state is not None
-        on_host = self._device is None
-        decays = options.get("weight_decay")
-        return slot.kernel.rests and not decays and not coded and on_host
-
     def _step_rows(self, i: int, g: torch.Tensor, options: dict[str, Any]) -> None:
         """Step what a coalesced sparse gradient touches, and nothing else."""
-        slot, at = self._slots[i], tuple(g.indices())
+        slot, t = self._slots[i], self._engine.get_t(i)
         torch.autograd.graph.increment_version([slot.param])
         whole = [self._live[i].detach(), *self._watch.states(i)]
-        parts = [t[at].contiguous() for t in whole]
-        arrays = [tensors.flat(t) for t in parts]
-        engine = _core.Engine(self._owner, (arrays[0],), (slot.where,), (0,), 1)
-        engine.bind(0, slot.kernel, tuple(arrays[1:]))
-        engine.set_group(0, *self._method.group_numbers(options))
-        engine.bound()
-        t = self._engine.get_t(i)
-        engine.set_t(0, t)
-        engine.step([tensors.flat(g.values().contiguous())])
-        for t_whole, part in zip(whole, parts, strict=True):
-            t_whole[at] = part
+        numbers = self._method.group_numbers(options)
+        rows.step(self._owner, slot, whole, g, numbers, t)
         self._progress.set(i, t + 1, {})
 
     def _fit(self, i: int, p: Any, g: Any) -> tuple[int, Any] | None:
@@ -389,7 +354,8 @@ class Bound:
         if self._seen_at[i] != [_place(t) for t in (now, *self._watch.states(i))]:
             raise Stale
         where = f"{self._owner}.step: the gradient of param_groups{slot.where}"
-        g = gradients.checked(where, p, g, sparse=self._rests(slot))
+        sparse = rows.may_be_sparse(slot, self._options[slot.group])
+        g = gradients.checked(where, p, g, sparse=sparse)
         if g.layout is torch.sparse_coo and self._scales:
             raise TypeError(
                 f"{where} is sparse, so step can neither scale nor clip it, nor look "
@@ -406,6 +372,13 @@ def _parts(group: Mapping[str, Any], options: Mapping[str, Any]) -> Iterator[Any
     for name in options:
         value = group.get(name)
         yield from value if isinstance(value, (tuple, list)) else (value,)
+
+
+def _table(addresses: Iterable[list[int]]) -> Array:
+    """Return rows of addresses, filled up with zeros."""
+    found = list(addresses)
+    most = max(map(len, found), default=0)
+    return np.array([row + [0] * (most - len(row)) for row in found], np.uint64)
 
 
 def _arrays(slot: Slot, kept: Mapping[str, Any]) -> tuple[torch.Tensor, ...]:

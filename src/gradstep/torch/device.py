@@ -44,21 +44,16 @@ class DeviceProgress(Progress):
     ) -> None:
         super().__init__(engine, kernels, counted=counted)
         n, most = len(kernels), 0 if self.scalars is None else self.scalars.shape[1]
-        self._set = np.zeros(n)
         self.exact = torch.zeros(n, dtype=torch.float64, device=device)
         self.shown = torch.zeros(n, dtype=torch.float32, device=device)
         self.numbers = torch.zeros((n, most), dtype=torch.float64, device=device)
         self._counts_shown = list(self.shown)
         self._numbers_shown: dict[tuple[int, int], torch.Tensor] = {}
 
-    def set(self, i: int, t: int, scalars: dict[str, float]) -> None:
-        """Take over a count, and numbers by name."""
-        super().set(i, t, scalars)
-        self._set[i] = t
-
     def settle(self) -> None:
         """Write all that was set to the device."""
-        self.exact.copy_(torch.from_numpy(self._set))
+        counts = torch.tensor(super().all(), dtype=torch.float64, device="cpu")
+        self.exact.copy_(counts)
         self.shown.copy_(torch.from_numpy(self.counts))
         if self.scalars is not None:
             self.numbers.copy_(torch.from_numpy(self.scalars))
@@ -112,6 +107,14 @@ def of(params: Sequence[Any]) -> torch.device | None:
 def has_kernels(params: Sequence[Any]) -> bool:
     """Return whether all parameters are on one device for which there are kernels."""
     return _lack({p.device for p in params}) is None
+
+
+def rate(group: Mapping[str, Any], place: torch.device | None) -> torch.Tensor | None:
+    """Return the lr of a group if it is a tensor that kernels there can read."""
+    lr: Any = group.get("lr")
+    if place is None or not torch.is_tensor(lr) or lr.device != place:
+        return None
+    return lr if lr.dtype in (torch.float32, torch.float64) else None
 
 
 def _lack(places: set[torch.device]) -> str | None:

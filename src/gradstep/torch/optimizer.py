@@ -161,9 +161,11 @@ class Optimizer(torch.optim.Optimizer):
         return found
 
     def _step(self, bound: Bound, scaling: tuple[float, float, bool]) -> bool:
-        amp = {name: getattr(self, name, None) for name in NO_AMP}
-        if bound.captured() and bound not in self._captured:
-            self._captured.append(bound)
+        amp = NO_AMP
+        if bound.on_device:
+            amp = {name: getattr(self, name, None) for name in NO_AMP}
+            if cuda.capturing() and bound not in self._captured:
+                self._captured.append(bound)
         return bound.step(self.param_groups, self.state, self._options, scaling, amp)
 
     @torch.no_grad()
