@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from contestants import PACKAGES
-from rules import RULES, bytes_each
-from torch_adapter import Shapes, gpt2
 
 import gradstep.torch as gst
+from gradstep.bench.peers import PACKAGES
+from gradstep.bench.rules import RULES, bytes_each
+from gradstep.bench.steps import Shapes
+from gradstep.bench.suites.small import gpt2
 
 FLOAT = np.dtype(np.float32)
 ROUNDS, WARM_UP = 15, 3
@@ -115,8 +116,8 @@ def copying(n: int) -> Step:
 
 def one_tensor(rule: str, n: int) -> Row:
     """Time a rule on one tensor beside a copy, and beside torch."""
-    calls = {"copy": copying(n), "gradstep": ours(rule, [(n,)])}
-    calls |= theirs(rule, [(n,)]) | packages(rule, [(n,)])
+    calls = {"copy": copying(n), "gradstep": ours(rule, ((n,),))}
+    calls |= theirs(rule, ((n,),)) | packages(rule, ((n,),))
     times = milliseconds(calls)
     rates = {"copy": 8 * n / times["copy"], "gradstep": bytes_each(rule, FLOAT) * n}
     rates["gradstep"] /= times["gradstep"]
@@ -137,7 +138,7 @@ def row(rule: str, case: str, times: dict[str, float]) -> Row:
 def model() -> list[Row]:
     """Time the parameters of GPT-2 small, and as 300 tensors."""
     shapes, found = gpt2(), []
-    many = shapes + [(768,)] * (300 - len(shapes))
+    many = shapes + ((768,),) * (300 - len(shapes))
     for case, these in (("GPT-2", shapes), ("GPT-2, 300 tensors", many)):
         calls = {"gradstep": ours("adamw", these)} | theirs("adamw", these)
         found.append(row("adamw", case, milliseconds(calls)))
@@ -146,7 +147,7 @@ def model() -> list[Row]:
 
 def not_aligned(n: int) -> Row:
     """Time gradients that begin at any element, as in a bucket of DDP's."""
-    params = tensors([(n,)])
+    params = tensors(((n,),))
     bucket = torch.randn(n + 1, device="cuda")
     params[0].grad = bucket[1:]
     calls: dict[str, Step] = {"copy": copying(n), "gradstep": gst.Adam(params).step}
@@ -167,7 +168,7 @@ def storages(n: int) -> list[Row]:
     }
     found = []
     for case, (bytes_, storage) in kept.items():
-        calls = {"copy": copying(n), "gradstep": ours("adam", [(n,)], **storage)}
+        calls = {"copy": copying(n), "gradstep": ours("adam", ((n,),), **storage)}
         times = milliseconds(calls)
         rate, copy = bytes_ * n / times["gradstep"], 8 * n / times["copy"]
         found.append(
@@ -178,8 +179,8 @@ def storages(n: int) -> list[Row]:
 
 def clipping(n: int) -> Row:
     """Time a step that clips beside a plain one, and torch's clip_grad_norm_."""
-    step, plain = ours("adam", [(n,)]), ours("adam", [(n,)])
-    params = tensors([(n,)])
+    step, plain = ours("adam", ((n,),)), ours("adam", ((n,),))
+    params = tensors(((n,),))
     fused = torch.optim.Adam(params, fused=True)
 
     def clipped() -> None:
@@ -192,7 +193,7 @@ def clipping(n: int) -> Row:
 
 def host(tensors_: int) -> Row:
     """Time what a step of many small tensors takes on the host, in microseconds."""
-    shapes: Shapes = [(100,)] * tensors_
+    shapes: Shapes = ((100,),) * tensors_
     calls = {"gradstep": ours("adamw", shapes)} | theirs("adamw", shapes)
     times: dict[str, float] = {}
     for name, call in calls.items():

@@ -1,4 +1,4 @@
-"""Command line: ``python -m gradstep info | demo``."""
+"""Command line: ``python -m gradstep info | demo | bench | gallery``."""
 
 import argparse
 import sys
@@ -17,11 +17,26 @@ def main(arguments: list[str] | None = None) -> int:
         "demo", help="a fit of real data, and the speed of each rule"
     )
     demo.add_argument("--torch", action="store_true", help="a network, by PyTorch")
-    chosen = parser.parse_args(arguments)
+    commands.add_parser(
+        "bench", help="times beside memory and peers, in a minute", add_help=False
+    )
+    gallery = commands.add_parser("gallery", help="the tutorial's pictures")
+    gallery.add_argument("folder", metavar="OUT", help="where to write them")
+    chosen, rest = parser.parse_known_args(arguments)
+    if chosen.command == "bench":
+        from gradstep.bench.command import main as bench  # noqa: PLC0415
+
+        return bench(rest, quick=True)
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if chosen.command == "info":
         from gradstep.info import show  # noqa: PLC0415  # pay for one command
 
         show(chosen.json)
+    elif chosen.command == "gallery":
+        from gradstep.plot.gallery import write  # noqa: PLC0415
+
+        write(chosen.folder, progress=print)
     elif chosen.torch:
         from gradstep.torch.demo import main as train  # noqa: PLC0415
 

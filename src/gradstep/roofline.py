@@ -1,7 +1,7 @@
 """What memory allows: the time of a step that moves the bytes and computes nothing.
 
 A machine's speed drifts, and differs from the next one's; only ratios within one run
-mean anything. Hence `interleaved`, and `traffic`, the roofline to stand beside.
+mean anything. Hence `turns`, and `traffic`, the roofline to stand beside.
 """
 
 import functools
@@ -22,33 +22,61 @@ STIR = 2.0**-10
 come from DRAM 2 to 6 % faster than numbers on a Zen 5 machine."""
 
 
-def interleaved(
-    calls: Mapping[str, Callable[[], object]], *, rounds: int, repeat: int = 1
+Clock = Callable[[int], float]
+"""Of a number of calls, the seconds that one of them took."""
+
+
+def clock(call: Callable[[], object]) -> Clock:
+    """Return what times a call of this process.
+
+    Of many calls the first find cold caches, and a CPU that was asleep: half as many
+    go before, which are not timed.
+    """
+
+    def timed(repeat: int) -> float:
+        for _ in range(repeat // 2):
+            call()
+        start = time.perf_counter()
+        for _ in range(repeat):
+            call()
+        return (time.perf_counter() - start) / repeat
+
+    return timed
+
+
+def turns(
+    clocks: Mapping[str, Clock], repeat: Mapping[str, int], *, rounds: int
 ) -> dict[str, list[float]]:
-    """Time several calls in turns, A B C A B C, after one round that is not counted.
+    """Time contestants in turns, A B C A B C, after a round that is not counted.
 
     Parameters
     ----------
-    calls : mapping of str to callable
+    clocks : mapping of str to callable
+    repeat : mapping of str to int
+        Calls within one timing of each, for those too short for the clock.
     rounds : int
         How many times to go round.
-    repeat : int
-        Calls within one timing, for those too short for the clock.
 
     Returns
     -------
     dict of str to list of float
         Seconds for one call, a list of `rounds` numbers for each.
     """
-    times: dict[str, list[float]] = {name: [] for name in calls}
+    times: dict[str, list[float]] = {name: [] for name in clocks}
     for turn in range(-1, rounds):
-        for name, call in calls.items():
-            start = time.perf_counter()
-            for _ in range(repeat):
-                call()
+        for name, timed in clocks.items():
+            seconds = timed(repeat[name])
             if turn >= 0:
-                times[name].append((time.perf_counter() - start) / repeat)
+                times[name].append(seconds)
     return times
+
+
+def interleaved(
+    calls: Mapping[str, Callable[[], object]], *, rounds: int, repeat: int = 1
+) -> dict[str, list[float]]:
+    """Time calls of this process in turns; see `turns`."""
+    clocks = {name: clock(call) for name, call in calls.items()}
+    return turns(clocks, dict.fromkeys(calls, repeat), rounds=rounds)
 
 
 def traffic(

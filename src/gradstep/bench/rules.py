@@ -15,7 +15,7 @@ Options = dict[str, Any]
 
 # Kernels that take no step of an optimizer: the roofline, sums, points between steps.
 NO_STEP = re.compile(
-    "traffic.*|norm|adan_moved|.*_lookahead|.*_point|sam_climb.*|schedulefree_average"
+    "traffic.*|norm.*|adan_moved|.*_lookahead|.*_point|sam_climb.*|schedulefree_average"
 )
 
 # How many states a step reads and leaves as they are: x0, where MADGRAD began. Every
@@ -105,10 +105,10 @@ def in_build(*, two_pass: bool) -> list[str]:
     ]
 
 
-def optimizer(rule: str, params: Any) -> gs.Optimizer:
-    """Make the optimizer that steps by this rule."""
+def optimizer(rule: str, params: Any, **storage: Any) -> gs.Optimizer:
+    """Make the optimizer that steps by this rule, with its states stored so."""
     kind, options = RULES[rule]
-    made: gs.Optimizer = gs.OPTIMIZERS[kind](params, **options)
+    made: gs.Optimizer = gs.OPTIMIZERS[kind](params, **options, **storage)
     if (found := made.rule(made.param_groups[0])) != rule:
         raise LookupError(f"{kind} {options} steps by {found}, not {rule}; see RULES")
     return made
@@ -117,6 +117,11 @@ def optimizer(rule: str, params: Any) -> gs.Optimizer:
 def states_of(rule: str, dtype: DType) -> int:
     """Return how many state arrays a rule has for each parameter."""
     return len(_core.find(rule, DTYPE_WORDS[dtype]).state)
+
+
+def states_written(rule: str, dtype: DType) -> int:
+    """Return how many of them a step writes."""
+    return states_of(rule, dtype) - ONLY_READ.get(rule, 0)
 
 
 def bytes_each(rule: str, dtype: DType) -> int:

@@ -1,0 +1,141 @@
+"""The command line: `python -m gradstep bench`, and `python bench/run.py` for all."""
+
+import argparse
+import gc
+import importlib.util
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import gradstep as gs
+from gradstep.bench import peers, rules
+from gradstep.bench.apart import Places
+from gradstep.bench.machine import machine
+from gradstep.bench.row import Row
+from gradstep.bench.suites import SUITES, Chosen, Job
+from gradstep.bench.table import tables
+
+PACKAGES = (*dict.fromkeys(peer.package for peer in peers.PEERS.values()), "sklearn")
+
+
+def parser(*, quick: bool) -> argparse.ArgumentParser:
+    """Return the parser of arguments; the quick form is the only one of a wheel's."""
+    made = argparse.ArgumentParser(
+        prog="python -m gradstep bench" if quick else "python bench/run.py",
+        description="Time steps and fits beside memory and beside peers.",
+    )
+    made.add_argument("suites", nargs="*", metavar="SUITE", help=", ".join(SUITES))
+    if not quick:
+        made.add_argument("--quick", action="store_true", help="within a minute")
+    made.add_argument(
+        "--rules", nargs="+", metavar="RULE", help="such as adamw madgrad"
+    )
+    made.add_argument(
+        "--peers",
+        nargs="*",
+        metavar="PACKAGE",
+        help="those installed; " + ", ".join(PACKAGES),
+    )
+    made.add_argument("--threads", nargs="+", type=int, metavar="N", help="1, and all")
+    made.add_argument("--json", type=Path, metavar="FILE", help="write the results")
+    made.add_argument("--plot", type=Path, metavar="DIR", help="draw pictures of them")
+    return made
+
+
+def choose(
+    made: argparse.ArgumentParser, found: argparse.Namespace
+) -> tuple[list[str], Chosen]:
+    """Return the suites and what was chosen, or end with what is wrong."""
+    known = [*rules.in_build(two_pass=False), *rules.in_build(two_pass=True)]
+    for name, given, allowed in (
+        ("SUITE", found.suites, SUITES),
+        ("--rules", found.rules or (), known),
+        ("--peers", found.peers or (), PACKAGES),
+    ):
+        if wrong := [value for value in given if value not in allowed]:
+            made.error(f"{name}: {wrong[0]} is not one of {', '.join(allowed)}")
+    if lacking := set(known) - set(rules.RULES):
+        made.error(f"gradstep.bench.rules lacks {', '.join(sorted(lacking))}")
+    threads = tuple(found.threads or sorted({1, gs.get_num_threads()}))
+    if min(threads) < 1:
+        made.error(f"--threads: {min(threads)} is less than 1")
+    if found.plot:
+        try:
+            import gradstep.bench.pictures  # noqa: F401, PLC0415  # before hours of work
+        except ImportError as missing:
+            made.error(f"--plot: {missing}")
+    if found.json and not found.json.absolute().parent.is_dir():
+        made.error(f"--json: {found.json.parent} is not a folder; make it first")
+    installed = [name for name in PACKAGES if importlib.util.find_spec(name)]
+    wanted = found.peers
+    if wanted is None:  # DeepSpeed's first use is a minute of compiling
+        wanted = [name for name in installed if name != "deepspeed" or not found.quick]
+    chosen = Chosen(
+        quick=found.quick,
+        rules=None if found.rules is None else tuple(found.rules),
+        packages=tuple(name for name in wanted if name in installed),
+        threads=threads,
+    )
+    return found.suites or list(SUITES), chosen
+
+
+def progress(jobs: Sequence[Job]) -> Iterator[Job]:
+    """Yield jobs; on a terminal tell which one it is, and how long the others take."""
+    start, shown = time.monotonic(), sys.stderr.isatty()
+    for i, job in enumerate(jobs):
+        if shown:
+            left = (time.monotonic() - start) / max(i, 1) * (len(jobs) - i)
+            told = f", {left / 60:.0f} min left" if i > 9 else ""
+            print(
+                f"\r\x1b[K{i}/{len(jobs)}{told}  {job.title}"[:100],
+                end="",
+                file=sys.stderr,
+            )
+        yield job
+    if shown:
+        print("\r\x1b[K", end="", file=sys.stderr)
+
+
+def run(suites: Sequence[str], chosen: Chosen) -> tuple[list[Row], bool]:
+    """Measure; return rows, and whether all of them are there."""
+    jobs = [job for name in suites for job in SUITES[name](chosen)]
+    rows: list[Row] = []
+    gc.disable()  # as timeit does: a collection would hit one contestant by chance
+    try:
+        with Places() as places:
+            for job in progress(jobs):
+                rows.append(job.run(places))
+    except KeyboardInterrupt:
+        print("\ninterrupted: what is there follows", file=sys.stderr)
+        return rows, False
+    finally:
+        gc.enable()
+        gs.set_num_threads(None)
+    return rows, True
+
+
+def main(arguments: Sequence[str] | None = None, *, quick: bool = False) -> int:
+    """Measure, print, save and draw; return the exit status."""
+    made = parser(quick=quick)
+    found = made.parse_args(arguments)
+    found.quick = quick or found.quick
+    suites, chosen = choose(made, found)
+    start, facts = time.monotonic(), machine()
+    facts["threads"] = ", ".join(map(str, chosen.threads))
+    facts["suites"] = " ".join(suites) + (" (quick)" if chosen.quick else "")
+    for name, fact in facts.items():
+        print(f"{name:>12}: {fact}")
+    rows, whole = run(suites, chosen)
+    facts["minutes"] = f"{(time.monotonic() - start) / 60:.1f}"
+    print(*tables(rows), sep="\n")
+    print(f"\n{len(rows)} cases in {facts['minutes']} minutes")
+    if found.json:
+        saved = {"machine": facts, "rows": [row.as_dict() for row in rows]}
+        found.json.write_text(json.dumps(saved, indent=1) + "\n")
+    if found.plot:
+        from gradstep.bench.pictures import draw  # noqa: PLC0415  # needs matplotlib
+
+        print(*draw(rows, found.plot), sep="\n")
+    return 0 if whole else 130

@@ -1,0 +1,198 @@
+"""One case: all its contestants timed in turns, and what came out."""
+
+import math
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from gradstep.bench.apart import HERE, Absent, Contestant, Places
+from gradstep.roofline import Clock, turns
+
+Quartiles = tuple[float, float, float]
+
+WARM_UP = 3  # calls: peers allocate their states in the first
+SHORTEST = 4e-3  # seconds of one timing, far above what the clock resolves
+FEWEST = 7  # rounds, below which quartiles say nothing
+DISTURBED = 0.1  # CPUs that others used: measured once more
+CROWDED = 0.3  # so many, and no ratio is told
+SETTLED = 0.015  # seconds after which threads that wait by spinning have gone to sleep
+COARSE = 0.05  # seconds that the system's account of CPUs may be wrong by
+LOOSE = 0.25  # a ratio's quartiles are further apart than this part of it: not told
+
+FRACTIONS = (0.25, 0.5, 0.75)
+
+
+class Effort(NamedTuple):
+    """How much time a case may take."""
+
+    rounds: int
+    seconds: float
+    tries: int = 2  # where others disturb it
+
+
+@dataclass
+class Row:
+    """What came out of a case; ratios are times over those of the first contestant.
+
+    Times are in seconds; `others` is how many CPUs others kept busy meanwhile, `absent`
+    says of contestants why they are not here, `asked` what ratios are asked of them.
+    """
+
+    suite: str
+    subject: str
+    case: str
+    threads: int
+    seconds: dict[str, Quartiles]
+    ratio: dict[str, Quartiles]
+    rounds: int = 0
+    others: float = 0.0
+    facts: dict[str, Any] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
+    asked: dict[str, float] = field(default_factory=dict)
+
+    def told(self, name: str) -> float | None:
+        """Return a contestant's ratio, or None if it is not here or too uncertain.
+
+        Where others use a CPU, all contestants wait for them, and seem alike.
+        """
+        found = self.ratio.get(name)
+        if found is None or not steady(found) or self.others > CROWDED:
+            return None
+        return found[1]
+
+    def fastest(self, names: Sequence[str]) -> str | None:
+        """Return the contestant of these that takes the least time."""
+        here = [name for name in names if name in self.seconds]
+        return min(here, key=lambda name: self.seconds[name][1], default=None)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> Self:
+        """Return what `as_dict` gave."""
+        row = cls(**found)
+        row.seconds = {name: _three(t) for name, t in row.seconds.items()}
+        row.ratio = {name: _three(t) for name, t in row.ratio.items()}
+        return row
+
+
+def _three(values: Sequence[float]) -> Quartiles:
+    low, middle, high = values
+    return low, middle, high
+
+
+def steady(ratio: Quartiles) -> bool:
+    """Return whether a ratio is certain enough to be told."""
+    low, middle, high = ratio
+    return high - low <= LOOSE * middle
+
+
+def quartiles(values: Any) -> Quartiles:
+    """Return the quartiles, to five digits."""
+    low, middle, high = (float(f"{x:.5g}") for x in np.quantile(values, FRACTIONS))
+    return low, middle, high
+
+
+def measure(
+    contestants: Sequence[Contestant],
+    places: Places,
+    effort: Effort,
+    *,
+    suite: str,
+    subject: str,
+    case: str,
+    threads: int,
+    asked: Mapping[str, float] | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> Row:
+    """Time a case, again if others disturbed it, of which the quietest counts."""
+    clocks: dict[str, Clock] = {}
+    absent: dict[str, str] = {}
+    several = any(contestant.home != HERE for contestant in contestants)
+    for contestant in contestants:
+        try:
+            made = places.make(contestant, threads)
+            made(WARM_UP)
+            clocks[contestant.name] = _settling(made) if several else made
+        except Absent as why:
+            absent[contestant.name] = str(why)
+    tries: list[Row] = []
+    while clocks and len(tries) < effort.tries and (not tries or _disturbed(tries[-1])):
+        times, others = _in_turns(clocks, places, effort)
+        ours = np.array(next(iter(times.values())))
+        tries.append(
+            Row(
+                *(suite, subject, case, threads),
+                seconds={name: quartiles(t) for name, t in times.items()},
+                ratio={n: quartiles(np.array(t) / ours) for n, t in times.items()},
+                rounds=len(ours),
+                others=round(others, 3),
+            )
+        )
+    row = min(tries, key=_noise, default=Row(suite, subject, case, threads, {}, {}))
+    row.facts, row.absent = dict(facts or {}), absent
+    row.asked = dict(asked or {}) if len(row.ratio) > 1 else {}
+    places.drop()
+    return row
+
+
+def _settling(timed: Clock) -> Clock:
+    """Return a clock that leaves the CPUs idle.
+
+    libgomp's threads go on spinning for milliseconds after a step. Whoever in another
+    process had the next turn would wait for them: a clipped step took twice as long
+    behind torch's.
+    """
+
+    def settled(repeat: int) -> float:
+        seconds = timed(repeat)
+        time.sleep(SETTLED)
+        return seconds
+
+    return settled
+
+
+def _disturbed(row: Row) -> bool:
+    return row.others > DISTURBED or not all(map(steady, row.ratio.values()))
+
+
+def _noise(row: Row) -> tuple[int, float]:
+    loose = sum(not steady(ratio) for ratio in row.ratio.values())
+    return loose, row.others
+
+
+def _in_turns(
+    clocks: Mapping[str, Clock], places: Places, effort: Effort
+) -> tuple[dict[str, list[float]], float]:
+    """Return times, and how many CPUs others used meanwhile."""
+    repeat = {name: _repeats(timed) for name, timed in clocks.items()}
+    one_round = sum(clocks[name](n) * n for name, n in repeat.items())
+    rounds = max(FEWEST, min(effort.rounds, int(effort.seconds / one_round)))
+    start, before = time.perf_counter(), _elsewhere(places)
+    times = turns(clocks, repeat, rounds=rounds)
+    used = _elsewhere(places) - before - COARSE
+    return times, max(0.0, used) / (time.perf_counter() - start)
+
+
+def _repeats(timed: Clock) -> int:
+    """Return how many calls make a timing long enough."""
+    repeat = 1
+    while (seconds := timed(repeat) * repeat) < SHORTEST:
+        # At most twice as many as seem enough: the first calls find cold caches.
+        repeat *= min(16, max(2, math.ceil(SHORTEST / max(seconds, 1e-9))))
+    return repeat
+
+
+def _elsewhere(places: Places) -> float:
+    """Return the seconds of CPU that others have used since the machine started."""
+    line = Path("/proc/stat").read_text().splitlines()[0]
+    user, nice, system, _, _, _, _, stolen, *_ = map(int, line.split()[1:])
+    busy = (user + nice + system + stolen) / os.sysconf("SC_CLK_TCK")
+    return busy - places.seconds()

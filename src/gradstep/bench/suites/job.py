@@ -1,0 +1,90 @@
+"""What suites are made of: what was chosen, jobs, and sizes for this machine."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from gradstep.bench import machine
+from gradstep.bench.apart import Contestant, Places
+from gradstep.bench.row import Effort, Row, measure
+
+# Bytes of an element's parameter, gradient and three states in float32: of most rules
+# more than they need, so what is meant for a cache fits.
+EACH = 20
+
+
+class Chosen(NamedTuple):
+    """What the command line asks for; `rules` is None for all."""
+
+    quick: bool
+    rules: tuple[str, ...] | None
+    packages: tuple[str, ...]
+    threads: tuple[int, ...]
+
+    def rule(self, *names: str) -> Iterator[str]:
+        """Return those of these rules that were chosen."""
+        return (name for name in names if self.rules is None or name in self.rules)
+
+    @property
+    def most(self) -> int:
+        """The largest number of threads."""
+        return max(self.threads)
+
+    def effort(self, rounds: int, seconds: float) -> Effort:
+        """Return how much time a case may take: a quarter of it if quick."""
+        if self.quick:
+            return Effort(min(rounds, 9), seconds / 4, tries=1)
+        return Effort(rounds, seconds)
+
+
+class Job(NamedTuple):
+    """A case to measure, and what to call it meanwhile."""
+
+    title: str
+    run: Callable[[Places], Row]
+
+
+def job(
+    contestants: Sequence[Contestant],
+    effort: Effort,
+    *,
+    suite: str,
+    subject: str,
+    case: str,
+    threads: int,
+    asked: Mapping[str, float] | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> Job:
+    """Return a job that times these contestants, the first of them ours."""
+
+    def run(places: Places) -> Row:
+        return measure(
+            contestants,
+            places,
+            effort,
+            suite=suite,
+            subject=subject,
+            case=case,
+            threads=threads,
+            asked=asked,
+            facts=facts,
+        )
+
+    return Job(f"{suite}: {subject}, {case}, {threads} threads", run)
+
+
+def sizes(threads: int, *, quick: bool) -> dict[str, int]:
+    """Return how many elements are of each size: powers of two, by name."""
+    large = 1 << ((2 if quick else 4) * machine.cache(3) // EACH).bit_length()
+    if not quick:
+        large = max(large, 1 << 24)
+    while large * EACH * 8 > machine.memory():  # as many contestants may be here
+        large >>= 1
+    return {
+        "L2": _below(threads * machine.cache(2) // 2),
+        "L3": _below(machine.cache(3) // 4),
+        "DRAM": large,
+    }
+
+
+def _below(cache: int) -> int:
+    return 1 << ((cache // EACH).bit_length() - 1)
