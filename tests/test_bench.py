@@ -25,12 +25,10 @@ EFFORT = Effort(rounds=7, seconds=0.01, tries=1)
 
 
 def told(*contestants: Contestant, places: Places) -> Row:
-    return measure(
-        contestants, places, EFFORT, suite="s", subject="a", case="c", threads=1
-    )
+    return measure(Row("s", "a", "c", 1), contestants, places, EFFORT)
 
 
-def test_turns_go_round_and_leave_out_the_first_round() -> None:
+def test_turns_begin_with_another_each_round_and_leave_out_the_first() -> None:
     asked: list[tuple[str, int]] = []
 
     def scripted(name: str) -> Callable[[int], float]:
@@ -42,8 +40,9 @@ def test_turns_go_round_and_leave_out_the_first_round() -> None:
 
     clocks = {name: scripted(name) for name in "ab"}
     times = turns(clocks, {"a": 5, "b": 2}, rounds=2)
-    assert asked == [("a", 5), ("b", 2)] * 3
-    assert times == {"a": [3.0, 5.0], "b": [4.0, 6.0]}
+    a, b = ("a", 5), ("b", 2)
+    assert asked == [a, b, b, a, a, b]
+    assert times == {"a": [4.0, 5.0], "b": [3.0, 6.0]}
 
 
 def test_a_clock_counts_the_calls_that_it_times_and_warms_up_by_half_as_many(
@@ -93,10 +92,9 @@ def test_what_others_disturb_is_measured_again(monkeypatch: pytest.MonkeyPatch) 
     times = {"gradstep": [1.0, 1.0], "peer": [2.0, 2.0]}
     monkeypatch.setattr(rows, "_in_turns", lambda *_: (times, next(busy)))
     contestants = [Contestant(name, one_that_counts) for name in times]
-    names = {"suite": "s", "subject": "a", "case": "c"}
     with Places() as places:
         effort = Effort(7, 0.01, tries=3)
-        row = measure(contestants, places, effort, threads=1, **names)
+        row = measure(Row("s", "a", "c", 1), contestants, places, effort)
     assert row.others == 0.0
     assert next(busy) == 0.5
 

@@ -3,9 +3,12 @@
 import doctest
 import importlib
 import pkgutil
+from collections.abc import Iterator
 from pathlib import Path
 
+import matplotlib as mpl
 import pytest
+from matplotlib import pyplot as plt
 
 import gradstep
 from gradstep.optimizer import OPTIMIZERS
@@ -16,6 +19,13 @@ MODULES = [
     if not m.name.endswith("__main__")
     and not m.name.startswith("gradstep.torch")  # see tests/adapter
 ]
+
+
+@pytest.fixture(autouse=True)
+def figures_are_closed() -> Iterator[None]:
+    mpl.use("Agg")
+    yield
+    plt.close("all")
 
 
 @pytest.mark.parametrize("name", MODULES)

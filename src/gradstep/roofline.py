@@ -4,6 +4,7 @@ A machine's speed drifts, and differs from the next one's; only ratios within on
 mean anything. Hence `turns`, and `traffic`, the roofline to stand beside.
 """
 
+import collections
 import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -47,7 +48,9 @@ def clock(call: Callable[[], object]) -> Clock:
 def turns(
     clocks: Mapping[str, Clock], repeat: Mapping[str, int], *, rounds: int
 ) -> dict[str, list[float]]:
-    """Time contestants in turns, A B C A B C, after a round that is not counted.
+    """Time contestants in turns, A B C, B C A, C A B, after a round not counted.
+
+    So nobody always follows the same one, whose data are in the caches.
 
     Parameters
     ----------
@@ -63,11 +66,13 @@ def turns(
         Seconds for one call, a list of `rounds` numbers for each.
     """
     times: dict[str, list[float]] = {name: [] for name in clocks}
+    order = collections.deque(clocks)
     for turn in range(-1, rounds):
-        for name, timed in clocks.items():
-            seconds = timed(repeat[name])
+        for name in order:
+            seconds = clocks[name](repeat[name])
             if turn >= 0:
                 times[name].append(seconds)
+        order.rotate(-1)
     return times
 
 

@@ -4,7 +4,7 @@ import math
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -47,8 +47,8 @@ class Row:
     subject: str
     case: str
     threads: int
-    seconds: dict[str, Quartiles]
-    ratio: dict[str, Quartiles]
+    seconds: dict[str, Quartiles] = field(default_factory=dict)
+    ratio: dict[str, Quartiles] = field(default_factory=dict)
     rounds: int = 0
     others: float = 0.0
     facts: dict[str, Any] = field(default_factory=dict)
@@ -101,24 +101,15 @@ def quartiles(values: Any) -> Quartiles:
 
 
 def measure(
-    contestants: Sequence[Contestant],
-    places: Places,
-    effort: Effort,
-    *,
-    suite: str,
-    subject: str,
-    case: str,
-    threads: int,
-    asked: Mapping[str, float] | None = None,
-    facts: Mapping[str, Any] | None = None,
+    row: Row, contestants: Sequence[Contestant], places: Places, effort: Effort
 ) -> Row:
-    """Time a case, again if others disturbed it, of which the quietest counts."""
+    """Fill a row with times, those of the quietest try, if others disturbed one."""
     clocks: dict[str, Clock] = {}
     absent: dict[str, str] = {}
     several = any(contestant.home != HERE for contestant in contestants)
     for contestant in contestants:
         try:
-            made = places.make(contestant, threads)
+            made = places.make(contestant, row.threads)
             made(WARM_UP)
             clocks[contestant.name] = _settling(made) if several else made
         except Absent as why:
@@ -127,20 +118,18 @@ def measure(
     while clocks and len(tries) < effort.tries and (not tries or _disturbed(tries[-1])):
         times, others = _in_turns(clocks, places, effort)
         ours = np.array(next(iter(times.values())))
-        tries.append(
-            Row(
-                *(suite, subject, case, threads),
-                seconds={name: quartiles(t) for name, t in times.items()},
-                ratio={n: quartiles(np.array(t) / ours) for n, t in times.items()},
-                rounds=len(ours),
-                others=round(others, 3),
-            )
+        found = replace(
+            row,
+            seconds={name: quartiles(t) for name, t in times.items()},
+            ratio={name: quartiles(np.array(t) / ours) for name, t in times.items()},
+            rounds=len(ours),
+            others=round(others, 3),
         )
-    row = min(tries, key=_noise, default=Row(suite, subject, case, threads, {}, {}))
-    row.facts, row.absent = dict(facts or {}), absent
-    row.asked = dict(asked or {}) if len(row.ratio) > 1 else {}
+        tries.append(found)
     places.drop()
-    return row
+    quietest = min(tries, key=_noise, default=row)
+    alone = len(quietest.ratio) < 2
+    return replace(quietest, absent=absent, asked={} if alone else row.asked)
 
 
 def _settling(timed: Clock) -> Clock:

@@ -7,6 +7,7 @@ from typing import Any
 
 from gradstep.bench.apart import Contestant, Step
 from gradstep.bench.peers import step_torch
+from gradstep.bench.row import Row
 from gradstep.bench.steps import Shapes, step_gradstep
 from gradstep.bench.suites.job import Chosen, Job, job, sizes
 
@@ -45,11 +46,13 @@ def beside_plain(
     return job(
         contestants,
         chosen.effort(25, 1.5),
-        suite="clip",
-        subject=f"{RULE}, {what}",
-        case=case,
-        threads=chosen.most,
-        asked={"without": PLAIN} if "clip_norm" in options else {},
+        Row(
+            suite="clip",
+            subject=f"{RULE}, {what}",
+            case=case,
+            threads=chosen.most,
+            asked={"without": PLAIN} if "clip_norm" in options else {},
+        ),
     )
 
 

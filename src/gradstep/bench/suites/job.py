@@ -1,7 +1,7 @@
 """What suites are made of: what was chosen, jobs, and sizes for this machine."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 from gradstep.bench import machine
 from gradstep.bench.apart import Contestant, Places
@@ -43,33 +43,13 @@ class Job(NamedTuple):
     run: Callable[[Places], Row]
 
 
-def job(
-    contestants: Sequence[Contestant],
-    effort: Effort,
-    *,
-    suite: str,
-    subject: str,
-    case: str,
-    threads: int,
-    asked: Mapping[str, float] | None = None,
-    facts: Mapping[str, Any] | None = None,
-) -> Job:
+def job(contestants: Sequence[Contestant], effort: Effort, row: Row) -> Job:
     """Return a job that times these contestants, the first of them ours."""
 
     def run(places: Places) -> Row:
-        return measure(
-            contestants,
-            places,
-            effort,
-            suite=suite,
-            subject=subject,
-            case=case,
-            threads=threads,
-            asked=asked,
-            facts=facts,
-        )
+        return measure(row, contestants, places, effort)
 
-    return Job(f"{suite}: {subject}, {case}, {threads} threads", run)
+    return Job(f"{row.suite}: {row.subject}, {row.case}, {row.threads} threads", run)
 
 
 def sizes(threads: int, *, quick: bool) -> dict[str, int]:

@@ -12,6 +12,7 @@ import numpy as np
 import gradstep as gs
 from gradstep import _rows
 from gradstep.bench.apart import Contestant, Step
+from gradstep.bench.row import Row
 from gradstep.bench.suites import tutorial
 from gradstep.bench.suites.job import Chosen, Job, job
 
@@ -126,11 +127,13 @@ def dense(chosen: Chosen, n: int, columns: int, word: str, shuffle: str) -> Job:
     return job(
         contestants,
         chosen.effort(15, 6.0),
-        suite="lls",
-        subject=f"epoch, {shuffle} in no order, batches of {BATCH}",
-        case=f"{n:,} x {columns} {word}",
-        threads=chosen.most,
-        asked=ASKED[shuffle] if n == 1_000_000 else small,
+        Row(
+            suite="lls",
+            subject=f"epoch, {shuffle} in no order, batches of {BATCH}",
+            case=f"{n:,} x {columns} {word}",
+            threads=chosen.most,
+            asked=ASKED[shuffle] if n == 1_000_000 else small,
+        ),
     )
 
 
@@ -145,11 +148,13 @@ def sparse(chosen: Chosen, n: int, columns: int, stored: int, batch: int) -> Job
     return job(
         contestants,
         chosen.effort(9, 4.0),
-        suite="lls",
-        subject=f"epoch, sparse, {what}",
-        case=f"CSR {n:,} x {columns:,} of {stored}",
-        threads=chosen.most,
-        asked=ASKED.get(what, {}),
+        Row(
+            suite="lls",
+            subject=f"epoch, sparse, {what}",
+            case=f"CSR {n:,} x {columns:,} of {stored}",
+            threads=chosen.most,
+            asked=ASKED.get(what, {}),
+        ),
     )
 
 
@@ -182,10 +187,12 @@ def from_file(chosen: Chosen, n: int, columns: int) -> Job:
             Contestant("reading the file", reading),
         ],
         chosen.effort(15, 4.0),
-        suite="lls",
-        subject="epoch, from a file, blocks in no order",
-        case=f"{n:,} x {columns} float64",
-        threads=chosen.most,
+        Row(
+            suite="lls",
+            subject="epoch, from a file, blocks in no order",
+            case=f"{n:,} x {columns} float64",
+            threads=chosen.most,
+        ),
     )
 
 

@@ -45,11 +45,13 @@ def point(chosen: Chosen, against: str, x: int, shapes: Shapes, threads: int) ->
     return job(
         contestants,
         chosen.effort(15, 0.6),
-        suite="scaling",
-        subject=f"{RULE} against {against}",
-        case=f"{x:,}",
-        threads=threads,
-        facts={"x": x},
+        Row(
+            suite="scaling",
+            subject=f"{RULE} against {against}",
+            case=f"{x:,}",
+            threads=threads,
+            facts={"x": x},
+        ),
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 import gradstep as gs
 from gradstep.bench.apart import Contestant, Step
+from gradstep.bench.row import Row
 from gradstep.bench.suites.job import Chosen, Job, job
 
 FAR = 10**6
@@ -72,10 +73,12 @@ def beside_none(chosen: Chosen, name: str, groups: int) -> Job:
     return job(
         contestants,
         chosen.effort(9, 0.3),
-        suite="schedule",
-        subject=name,
-        case=f"{groups} group{'s' * (groups > 1)}",
-        threads=1,
+        Row(
+            suite="schedule",
+            subject=name,
+            case=f"{groups} group{'s' * (groups > 1)}",
+            threads=1,
+        ),
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from gradstep.bench import machine
 from gradstep.bench.peers import peers
+from gradstep.bench.row import Row
 from gradstep.bench.rules import bytes_each
 from gradstep.bench.steps import Shapes, computed_in, elements, ours
 from gradstep.bench.suites.job import Chosen, Job, job
@@ -78,14 +79,16 @@ def beside_peers(
     return job(
         [ours(rule, shapes, "float32"), *others],
         chosen.effort(25, 3.0),
-        suite="small",
-        subject=rule,
-        case=case,
-        threads=chosen.most,
-        asked=asked,
-        facts={
-            "elements": elements(shapes),
-            "tensors": len(shapes),
-            "bytes": bytes_each(rule, computed_in("float32")),
-        },
+        Row(
+            suite="small",
+            subject=rule,
+            case=case,
+            threads=chosen.most,
+            asked=asked,
+            facts={
+                "elements": elements(shapes),
+                "tensors": len(shapes),
+                "bytes": bytes_each(rule, computed_in("float32")),
+            },
+        ),
     )

@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 from gradstep.bench.apart import Contestant, Step
+from gradstep.bench.row import Row
 from gradstep.bench.suites.job import Chosen, Job, job
 
 
@@ -24,11 +25,13 @@ def startup(chosen: Chosen) -> Iterator[Job]:
             for name, module in (("gradstep", "gradstep"), *zip(others, others))
         ],
         chosen.effort(9, 20.0),
-        suite="import",
-        subject="import",
-        case="a fresh process",
-        threads=1,
-        facts=installed(),
+        Row(
+            suite="import",
+            subject="import",
+            case="a fresh process",
+            threads=1,
+            facts=installed(),
+        ),
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from gradstep.bench.peers import peers
+from gradstep.bench.row import Row
 from gradstep.bench.rules import bytes_each, in_build, roofline
 from gradstep.bench.steps import Shapes, computed_in, ours, traffic
 from gradstep.bench.suites.job import Chosen, Job, job, sizes
@@ -57,12 +58,14 @@ def beside_memory(chosen: Chosen, rule: str, size: str, word: str, threads: int)
     return job(
         [ours(rule, shapes, word), traffic(rule, shapes, word)],
         chosen.effort(25, 0.8 if size == "DRAM" else 0.15),
-        suite="step",
-        subject=rule,
-        case=f"{size}, {word}",
-        threads=threads,
-        asked=asked,
-        facts={"elements": n, "bytes": moved, "traffic bytes": least},
+        Row(
+            suite="step",
+            subject=rule,
+            case=f"{size}, {word}",
+            threads=threads,
+            asked=asked,
+            facts={"elements": n, "bytes": moved, "traffic bytes": least},
+        ),
     )
 
 
@@ -79,14 +82,16 @@ def beside_float32(chosen: Chosen, rule: str) -> Job:
     return job(
         [ours(rule, shapes, MIXED), ours(rule, shapes, "float32", "float32")],
         chosen.effort(25, 0.8),
-        suite="step",
-        subject=rule,
-        case=f"DRAM, {MIXED}",
-        threads=chosen.most,
-        facts={
-            "elements": shapes[0][0],
-            "bytes": bytes_each(rule, computed_in(MIXED)) - 2,
-        },
+        Row(
+            suite="step",
+            subject=rule,
+            case=f"DRAM, {MIXED}",
+            threads=chosen.most,
+            facts={
+                "elements": shapes[0][0],
+                "bytes": bytes_each(rule, computed_in(MIXED)) - 2,
+            },
+        ),
     )
 
 
@@ -101,10 +106,12 @@ def beside_peers(chosen: Chosen, rule: str) -> Job:
     return job(
         [ours(rule, shapes, "float32"), *others],
         chosen.effort(9, 3.0),
-        suite="step",
-        subject=rule,
-        case="DRAM, float32, peers",
-        threads=chosen.most,
-        asked=asked,
-        facts={"elements": n, "bytes": bytes_each(rule, computed_in("float32"))},
+        Row(
+            suite="step",
+            subject=rule,
+            case="DRAM, float32, peers",
+            threads=chosen.most,
+            asked=asked,
+            facts={"elements": n, "bytes": bytes_each(rule, computed_in("float32"))},
+        ),
     )

@@ -7,6 +7,7 @@ import numpy as np
 
 import gradstep as gs
 from gradstep.bench.apart import Contestant, Step
+from gradstep.bench.row import Row
 from gradstep.bench.steps import STORAGES, Shapes, ours
 from gradstep.bench.suites.job import Chosen, Job, job, sizes
 from gradstep.bench.suites.step import MIXED
@@ -35,13 +36,15 @@ def beside_float32(chosen: Chosen, word: str, shapes: Shapes, threads: int) -> J
     return job(
         [ours(RULE, shapes, word), ours(RULE, shapes, PLAIN, PLAIN)],
         chosen.effort(25, 1.5),
-        suite="storage",
-        subject=f"{RULE}, {word}",
-        case="DRAM",
-        threads=threads,
-        # A gradient of 2 bytes makes 26 of 28.
-        asked={PLAIN: 1.0} if word == MIXED else {},
-        facts={"elements": shapes[0][0]},
+        Row(
+            suite="storage",
+            subject=f"{RULE}, {word}",
+            case="DRAM",
+            threads=threads,
+            # A gradient of 2 bytes makes 26 of 28.
+            asked={PLAIN: 1.0} if word == MIXED else {},
+            facts={"elements": shapes[0][0]},
+        ),
     )
 
 
@@ -53,10 +56,12 @@ def zeros(chosen: Chosen) -> Job:
             Contestant("the first of them", functools.partial(step_zeros, 1)),
         ],
         chosen.effort(25, 0.3),
-        suite="storage",
-        subject=f"{RULE}, after {ZEROS:,} gradients of zero",
-        case=f"{FEW:,} elements",
-        threads=1,
+        Row(
+            suite="storage",
+            subject=f"{RULE}, after {ZEROS:,} gradients of zero",
+            case=f"{FEW:,} elements",
+            threads=1,
+        ),
     )
 
 

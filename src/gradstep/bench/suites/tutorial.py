@@ -13,6 +13,7 @@ import numpy as np
 
 import gradstep as gs
 from gradstep.bench.apart import Contestant, Step
+from gradstep.bench.row import Row
 from gradstep.bench.suites.job import Chosen, Job, job
 from gradstep.datasets import wdbc
 from gradstep.demo import standardised
@@ -88,8 +89,10 @@ def small(chosen: Chosen) -> Job:
             Contestant("by index", functools.partial(python_loop, by_index)),
         ],
         chosen.effort(25, 1.0),
-        suite="lls",
-        subject="the tutorial's fit, 570 updates",
-        case="569 x 2 float64",
-        threads=chosen.most,
+        Row(
+            suite="lls",
+            subject="the tutorial's fit, 570 updates",
+            case="569 x 2 float64",
+            threads=chosen.most,
+        ),
     )
