@@ -57,7 +57,7 @@ def beside_memory(chosen: Chosen, rule: str, size: str, word: str, threads: int)
         asked["traffic"] = share(rule, threads)
     return job(
         [ours(rule, shapes, word), traffic(rule, shapes, word)],
-        chosen.effort(25, 0.8 if size == "DRAM" else 0.15),
+        chosen.effort(25, 0.6 if size == "DRAM" else 0.1),
         Row(
             suite="step",
             subject=rule,
@@ -81,7 +81,7 @@ def beside_float32(chosen: Chosen, rule: str) -> Job:
     shapes: Shapes = ((sizes(chosen.most, quick=chosen.quick)["DRAM"],),)
     return job(
         [ours(rule, shapes, MIXED), ours(rule, shapes, "float32", "float32")],
-        chosen.effort(25, 0.8),
+        chosen.effort(25, 0.6),
         Row(
             suite="step",
             subject=rule,
@@ -105,7 +105,7 @@ def beside_peers(chosen: Chosen, rule: str) -> Job:
         asked[FASTEST] = TIMES
     return job(
         [ours(rule, shapes, "float32"), *others],
-        chosen.effort(9, 3.0),
+        chosen.effort(9, 2.5),
         Row(
             suite="step",
             subject=rule,
