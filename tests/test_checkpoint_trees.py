@@ -46,7 +46,7 @@ def test_a_tree_that_no_file_can_hold_is_refused(tmp_path: Path) -> None:
             return {"a": [1, {"f": len}]}
 
         def load_state_dict(self, state: Any) -> None:
-            raise NotImplementedError
+            raise NotImplementedError  # never reached: to save is not to load
 
     with pytest.raises(TypeError, match=r"save: 0\.state\.a\.1\.f is of type builtin"):
         gs.save(tmp_path / "run", Odd())

@@ -93,7 +93,7 @@ def test_sequential_takes_combinations(
     assert rates(TORCHS, 4, build) == about(*torchs, 0.25, 0.25)
     build = sequence(quarter, inner, milestones=[2])
     assert rates(OURS, 4, build) == about(0.25, 0.25, *expected)
-    with pytest.raises(NotImplementedError):
+    with pytest.raises(NotImplementedError):  # torch's own, and what it lacks
         rates(TORCHS, 4, build)
 
 
