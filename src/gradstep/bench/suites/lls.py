@@ -18,7 +18,7 @@ from gradstep.bench.suites.job import Chosen, Job, job
 
 Array = Any
 BATCH = 256
-FORTH = 8  # so many columns of a block are read at once, beside a file
+AT_ONCE = 8 << 20  # bytes that reading a file takes at a time
 
 # Asked: times of others over ours.
 ASKED = {
@@ -168,7 +168,7 @@ def from_file(chosen: Chosen, n: int, columns: int) -> Job:
 
     def reading() -> Step:
         X = np.load(written()[0], mmap_mode="r")
-        rows = max(1, FORTH * (1 << 20) // X[0].nbytes)
+        rows = max(1, AT_ONCE // X[0].nbytes)
 
         def read() -> None:
             for at in range(0, len(X), rows):
