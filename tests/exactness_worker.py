@@ -12,7 +12,6 @@ import json
 import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
 
@@ -29,6 +28,7 @@ from support import (
     kernels,
     label,
     random_state,
+    side_by_side,
     words,
 )
 
@@ -205,10 +205,9 @@ def square() -> list[tuple[str, int]]:
 def compare(chosen: list[tuple[str, int]]) -> int:
     """Run over all sizes in these configurations; 0 if all hashes agree."""
     seen: dict[str, set[str]] = {}
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        for found in pool.map(lambda c: run(*c, "all"), chosen):
-            for name, sha in found["hashes"].items():
-                seen.setdefault(name, set()).add(sha)
+    for found in side_by_side(lambda c: run(*c, "all"), chosen):
+        for name, sha in found["hashes"].items():
+            seen.setdefault(name, set()).add(sha)
     apart = [name for name, shas in seen.items() if len(shas) > 1]
     print(f"{len(seen)} kernels x {chosen}: {len(apart)} differ {apart}")
     return 1 if apart else 0

@@ -1,12 +1,16 @@
 """What test files share: kernels by hand, and numbers that no library chooses."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from gradstep import _core
+
+In = TypeVar("In")
+Out = TypeVar("Out")
 
 NUMPY = {"f32": np.float32, "f64": np.float64}
 
@@ -153,3 +157,9 @@ def step_by(
 def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
     """Equal shape, dtype and bytes."""
     return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
+
+
+def side_by_side(wait: Callable[[In], Out], chosen: Iterable[In]) -> list[Out]:
+    """Call what waits for a process, two at a time; return all results, in order."""
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        return list(pool.map(wait, chosen))

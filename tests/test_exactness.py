@@ -26,6 +26,7 @@ from support import (
     label,
     random_state,
     same_bits,
+    side_by_side,
     step_by,
 )
 
@@ -42,10 +43,10 @@ def test_isa_and_threads_do_not_change_a_bit() -> None:
 
     `exactness_worker.py compare` goes over all sizes from 1 to 4097.
     """
-    runs = {c: exactness_worker.run(*c) for c in exactness_worker.configurations()}
-    for (isa, _), found in runs.items():
-        assert found["isa"] == isa
-    first, *rest = (found["hashes"] for found in runs.values())
+    chosen = exactness_worker.configurations()
+    runs = side_by_side(lambda c: exactness_worker.run(*c), chosen)
+    assert [found["isa"] for found in runs] == [isa for isa, _ in chosen]
+    first, *rest = (found["hashes"] for found in runs)
     made = {
         f"{kind}-{name}" for kind in exactness_worker.FITS for name in ("f32", "f64")
     } | {f"stored-{kept}" for kept in exactness_worker.STORED}

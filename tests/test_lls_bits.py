@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import gradstep as gs
+from support import side_by_side
 
 # 128 rows are summed at a time; threads share batches of 256 rows and more, but narrow
 # rows are too little work for that: hence 130 columns.
@@ -106,7 +107,8 @@ def hashes(isa: str, threads: str) -> dict[str, str]:
 
 def test_bits_depend_neither_on_isa_nor_on_threads() -> None:
     levels = gs.build_config()["levels"].split()
-    runs = [hashes(*o) for o in zip(levels * 2, "1235", strict=False)]
+    chosen = zip(levels * 2, "1235", strict=False)
+    runs = side_by_side(lambda c: hashes(*c), chosen)
     assert all(run == runs[0] for run in runs)
     assert runs[0].keys() == WORK.keys()
     assert all(re.fullmatch("[0-9a-f]{64}", found) for found in runs[0].values())
