@@ -55,6 +55,23 @@ def test_a_clock_counts_the_calls_that_it_times_and_warms_up_by_half_as_many(
     assert len(calls) == 6
 
 
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(1e-3, [1, 5, 1, 5]), (1.0, [1, 5, 5])]
+)
+def test_behind_another_process_a_short_call_is_woken_first(
+    seconds: float, expected: list[int]
+) -> None:
+    asked: list[int] = []
+
+    def timed(repeat: int) -> float:
+        asked.append(repeat)
+        return seconds
+
+    settled = rows._settling(timed)
+    assert [settled(5), settled(5)] == [seconds, seconds]
+    assert asked == expected
+
+
 def test_ratios_are_taken_within_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     # The machine gets slower all the time, both contestants alike.
     drifting = {"gradstep": [1.0, 2.0, 4.0, 8.0], "peer": [3.0, 6.0, 12.0, 24.0]}
@@ -97,6 +114,23 @@ def test_what_others_disturb_is_measured_again(monkeypatch: pytest.MonkeyPatch) 
         row = measure(Row("s", "a", "c", 1), contestants, places, effort)
     assert row.others == 0.0
     assert next(busy) == 0.5
+
+
+@pytest.mark.parametrize(("loose", "tries"), [(1.0, 3), (20.0, 1)])
+def test_a_loose_ratio_is_measured_again_only_if_it_is_near(
+    monkeypatch: pytest.MonkeyPatch, loose: float, tries: int
+) -> None:
+    times = {"gradstep": [1.0, 1.0], "peer": [loose, 2 * loose]}
+    turned: list[None] = []
+    monkeypatch.setattr(
+        rows, "_in_turns", lambda *_: turned.append(None) or (times, 0.0)
+    )
+    contestants = [Contestant(name, one_that_counts) for name in times]
+    with Places() as places:
+        effort = Effort(7, 0.01, tries=3)
+        row = measure(Row("s", "a", "c", 1), contestants, places, effort)
+    assert len(turned) == tries
+    assert row.told("peer") is None
 
 
 def test_contestants_are_timed_in_processes_of_their_own() -> None:

@@ -116,6 +116,12 @@ def run(suites: Sequence[str], chosen: Chosen) -> tuple[list[Row], bool]:
     return rows, True
 
 
+def as_json(facts: dict[str, str], rows: Sequence[Row]) -> str:
+    """Return what is saved, each row a line, since people compare such files."""
+    lines = ",\n".join(json.dumps(row.as_dict()) for row in rows)
+    return f'{{"machine": {json.dumps(facts, indent=1)},\n"rows": [\n{lines}\n]}}\n'
+
+
 def main(arguments: Sequence[str] | None = None, *, quick: bool = False) -> int:
     """Measure, print, save and draw; return the exit status."""
     made = parser(quick=quick)
@@ -132,8 +138,7 @@ def main(arguments: Sequence[str] | None = None, *, quick: bool = False) -> int:
     print(*tables(rows), sep="\n")
     print(f"\n{len(rows)} cases in {facts['minutes']} minutes")
     if found.json:
-        saved = {"machine": facts, "rows": [row.as_dict() for row in rows]}
-        found.json.write_text(json.dumps(saved, indent=1) + "\n")
+        found.json.write_text(as_json(facts, rows))
     if found.plot:
         from gradstep.bench.pictures import draw  # noqa: PLC0415  # needs matplotlib
 

@@ -21,14 +21,16 @@ FEWEST = 7  # rounds, below which quartiles say nothing
 DISTURBED = 0.1  # CPUs that others used: measured once more
 CROWDED = 0.3  # so many, and no ratio is told
 SETTLED = 0.015  # seconds after which threads that wait by spinning have gone to sleep
+WOKEN = 0.05  # seconds of a call that are many beside those that waking a thread takes
 COARSE = 0.05  # seconds that the system's account of CPUs may be wrong by
+FAR = 3.0  # a ratio that decides nothing more: not measured again for being loose
 LOOSE = 0.25  # a ratio's quartiles are further apart than this part of it: not told
 
 FRACTIONS = (0.25, 0.5, 0.75)
 
 
 class Effort(NamedTuple):
-    """How much time a case may take."""
+    """How much time a case may take, if that is enough for a few rounds."""
 
     rounds: int
     seconds: float
@@ -133,23 +135,29 @@ def measure(
 
 
 def _settling(timed: Clock) -> Clock:
-    """Return a clock that leaves the CPUs idle.
+    """Return a clock that leaves the CPUs idle, and wakes them before it times.
 
     libgomp's threads go on spinning for milliseconds after a step. Whoever in another
     process had the next turn would wait for them: a clipped step took twice as long
-    behind torch's.
+    behind torch's. But a thread that has slept may be woken on the CPU of the one that
+    now spins for it, and gets its share of that after 7 ms.
     """
+    last = 0.0
 
     def settled(repeat: int) -> float:
-        seconds = timed(repeat)
+        nonlocal last
+        if last < WOKEN:
+            timed(1)
+        last = timed(repeat)
         time.sleep(SETTLED)
-        return seconds
+        return last
 
     return settled
 
 
 def _disturbed(row: Row) -> bool:
-    return row.others > DISTURBED or not all(map(steady, row.ratio.values()))
+    near = (ratio for ratio in row.ratio.values() if ratio[1] < FAR)
+    return row.others > DISTURBED or not all(map(steady, near))
 
 
 def _noise(row: Row) -> tuple[int, float]:
@@ -162,7 +170,10 @@ def _in_turns(
 ) -> tuple[dict[str, list[float]], float]:
     """Return times, and how many CPUs others used meanwhile."""
     repeat = {name: _repeats(timed) for name, timed in clocks.items()}
-    one_round = sum(clocks[name](n) * n for name, n in repeat.items())
+    start = time.perf_counter()
+    for name, n in repeat.items():
+        clocks[name](n)
+    one_round = time.perf_counter() - start  # with pauses, and calls that only warm up
     rounds = max(FEWEST, min(effort.rounds, int(effort.seconds / one_round)))
     start, before = time.perf_counter(), _elsewhere(places)
     times = turns(clocks, repeat, rounds=rounds)

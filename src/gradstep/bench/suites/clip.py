@@ -40,9 +40,10 @@ def beside_plain(
         Contestant("gradstep", functools.partial(plain, **options)),
         Contestant("without", plain),
     ]
-    if "torch" in chosen.packages and "clip_norm" in options:
+    if "clip_norm" in options:
         both = functools.partial(clipped, shapes, chosen.most)
-        contestants.append(Contestant("torch: clip_grad_norm_, fused", both, "torch"))
+        theirs = Contestant("torch: clip_grad_norm_, fused", both, "torch")
+        contestants += chosen.peer("torch", theirs)
     return job(
         contestants,
         chosen.effort(25, 1.5),

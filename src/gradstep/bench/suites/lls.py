@@ -3,7 +3,7 @@
 import functools
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,14 @@ def peer(data: Callable[[], tuple[Any, Any]]) -> Step:
     return fit
 
 
+def scikit_learn(
+    chosen: Chosen, data: Callable[[], tuple[Any, Any]]
+) -> Sequence[Contestant]:
+    """Return scikit-learn as a contestant, if it was chosen."""
+    made = Contestant("SGDRegressor", functools.partial(peer, data))
+    return chosen.peer("sklearn", made)
+
+
 def summed(data: Callable[[], tuple[Any, Any]]) -> Step:
     """Return a plain reading of the data."""
     total: Step = data()[0].sum
@@ -119,9 +127,8 @@ def dense(chosen: Chosen, n: int, columns: int, word: str, shuffle: str) -> Job:
     contestants = [
         Contestant("gradstep", functools.partial(epoch, data, BATCH, shuffle=shuffle)),
         Contestant(read[0], functools.partial(read[1], data)),
+        *scikit_learn(chosen, data),
     ]
-    if "sklearn" in chosen.packages:
-        contestants.append(Contestant("SGDRegressor", functools.partial(peer, data)))
     # Small data stay in cache, where a sum takes next to nothing.
     small = SMALL if shuffle == "blocks" else {}
     return job(
@@ -141,12 +148,9 @@ def sparse(chosen: Chosen, n: int, columns: int, stored: int, batch: int) -> Job
     """Time an epoch of plain SGD on sparse rows."""
     data = functools.partial(csr, n, columns, stored)
     made = functools.partial(epoch, data, batch, shuffle="blocks")
-    contestants = [Contestant("gradstep", made)]
-    if "sklearn" in chosen.packages:
-        contestants.append(Contestant("SGDRegressor", functools.partial(peer, data)))
     what = "batches of 1" if batch == 1 else f"batches of {batch}"
     return job(
-        contestants,
+        [Contestant("gradstep", made), *scikit_learn(chosen, data)],
         chosen.effort(9, 4.0),
         Row(
             suite="lls",

@@ -37,13 +37,13 @@ def scaling(chosen: Chosen) -> Iterator[Job]:
 
 def point(chosen: Chosen, against: str, x: int, shapes: Shapes, threads: int) -> Job:
     """Time one point of a curve."""
-    contestants = [ours(RULE, shapes, WORD)]
-    if "torch" in chosen.packages:
-        peer = PEERS[PEER]
-        made = functools.partial(peer.make, RULE, shapes, threads, **peer.flags)
-        contestants.append(Contestant(PEER, made, peer.home))
+    package, home, make, flags = PEERS[PEER]
+    theirs = functools.partial(make, RULE, shapes, threads, **flags)
     return job(
-        contestants,
+        [
+            ours(RULE, shapes, WORD),
+            *chosen.peer(package, Contestant(PEER, theirs, home)),
+        ],
         chosen.effort(15, 0.6),
         Row(
             suite="scaling",

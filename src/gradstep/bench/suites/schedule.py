@@ -63,15 +63,13 @@ def schedule(chosen: Chosen) -> Iterator[Job]:
 
 def beside_none(chosen: Chosen, name: str, groups: int) -> Job:
     """Time steps with a scheduler beside steps without one, and torch's."""
-    contestants = [
-        Contestant("gradstep", functools.partial(gradstep_steps, name, groups)),
-        Contestant("without", functools.partial(gradstep_steps, "none", groups)),
-    ]
-    if "torch" in chosen.packages:
-        theirs = functools.partial(torch_steps, name, groups)
-        contestants.append(Contestant("torch", theirs, "torch"))
+    theirs = functools.partial(torch_steps, name, groups)
     return job(
-        contestants,
+        [
+            Contestant("gradstep", functools.partial(gradstep_steps, name, groups)),
+            Contestant("without", functools.partial(gradstep_steps, "none", groups)),
+            *chosen.peer("torch", Contestant("torch", theirs, "torch")),
+        ],
         chosen.effort(9, 0.3),
         Row(
             suite="schedule",

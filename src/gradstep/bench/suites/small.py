@@ -4,11 +4,9 @@ import itertools
 from collections.abc import Iterator
 
 from gradstep.bench import machine
-from gradstep.bench.peers import peers
 from gradstep.bench.row import Row
-from gradstep.bench.rules import bytes_each
-from gradstep.bench.steps import Shapes, computed_in, elements, ours
-from gradstep.bench.suites.job import Chosen, Job, job
+from gradstep.bench.steps import Shapes, elements
+from gradstep.bench.suites.job import Chosen, Job, beside_peers
 from gradstep.bench.suites.step import FASTEST, PEERED
 
 SIXTEEN = 16  # bytes of an element with two states in float32
@@ -63,32 +61,21 @@ def small(chosen: Chosen) -> Iterator[Job]:
         cases["GPT-2 small"] = gpt2()
     for rule in chosen.rule("adamw"):
         for case, shapes in cases.items():
-            yield beside_peers(chosen, rule, case, shapes, ASKED[case])
+            yield model(chosen, rule, case, shapes, ASKED[case])
     if not chosen.quick:
         for rule in chosen.rule(*PEERED):
             case, asked = "1000 x 1000", {FASTEST: TIMES}
-            yield beside_peers(chosen, rule, case, cases[case], asked)
+            yield model(chosen, rule, case, cases[case], asked)
 
 
-def beside_peers(
+def model(
     chosen: Chosen, rule: str, case: str, shapes: Shapes, asked: dict[str, float]
 ) -> Job:
-    """Time a rule beside its peers."""
-    slow = not chosen.quick and "GPT" not in case
-    others = peers(rule, shapes, chosen.most, chosen.packages, slow=slow)
-    return job(
-        [ours(rule, shapes, "float32"), *others],
-        chosen.effort(25, 3.0),
-        Row(
-            suite="small",
-            subject=rule,
-            case=case,
-            threads=chosen.most,
-            asked=asked,
-            facts={
-                "elements": elements(shapes),
-                "tensors": len(shapes),
-                "bytes": bytes_each(rule, computed_in("float32")),
-            },
-        ),
+    """Time a rule on arrays of these shapes, by all threads."""
+    return beside_peers(
+        chosen,
+        Row("small", rule, case, chosen.most, asked=asked),
+        shapes,
+        chosen.effort(25, 2.5),
+        slow=not chosen.quick and "GPT" not in case,
     )

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 
-from gradstep.bench.peers import peers
 from gradstep.bench.row import Row
 from gradstep.bench.rules import bytes_each, in_build, roofline
 from gradstep.bench.steps import Shapes, computed_in, ours, traffic
-from gradstep.bench.suites.job import Chosen, Job, job, sizes
+from gradstep.bench.suites.job import Chosen, Job, beside_peers, job, sizes
 
 MIXED = "bfloat16 gradients"
 
@@ -44,7 +43,7 @@ def step(chosen: Chosen) -> Iterator[Job]:
             yield beside_float32(chosen, rule)
     for rule in rules:
         if not chosen.quick or rule in ALWAYS:
-            yield beside_peers(chosen, rule)
+            yield in_memory(chosen, rule)
 
 
 def beside_memory(chosen: Chosen, rule: str, size: str, word: str, threads: int) -> Job:
@@ -57,7 +56,7 @@ def beside_memory(chosen: Chosen, rule: str, size: str, word: str, threads: int)
         asked["traffic"] = share(rule, threads)
     return job(
         [ours(rule, shapes, word), traffic(rule, shapes, word)],
-        chosen.effort(25, 0.6 if size == "DRAM" else 0.1),
+        chosen.effort(25, 0.6 if size == "DRAM" else 0.15),
         Row(
             suite="step",
             subject=rule,
@@ -95,23 +94,15 @@ def beside_float32(chosen: Chosen, rule: str) -> Job:
     )
 
 
-def beside_peers(chosen: Chosen, rule: str) -> Job:
+def in_memory(chosen: Chosen, rule: str) -> Job:
     """Time a rule beside its peers."""
-    n = sizes(chosen.most, quick=chosen.quick)["DRAM"]
-    shapes: Shapes = ((n,),)
-    others = peers(rule, shapes, chosen.most, chosen.packages, slow=not chosen.quick)
     asked = {"torch fused": 1.0} if rule in FUSED else {}
     if rule in PEERED:
         asked[FASTEST] = TIMES
-    return job(
-        [ours(rule, shapes, "float32"), *others],
-        chosen.effort(9, 2.5),
-        Row(
-            suite="step",
-            subject=rule,
-            case="DRAM, float32, peers",
-            threads=chosen.most,
-            asked=asked,
-            facts={"elements": n, "bytes": bytes_each(rule, computed_in("float32"))},
-        ),
+    return beside_peers(
+        chosen,
+        Row("step", rule, "DRAM, float32, peers", chosen.most, asked=asked),
+        ((sizes(chosen.most, quick=chosen.quick)["DRAM"],),),
+        chosen.effort(9, 2.0),
+        slow=not chosen.quick,
     )
