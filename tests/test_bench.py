@@ -2,6 +2,7 @@
 
 import functools
 import os
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -70,6 +71,17 @@ def test_behind_another_process_a_short_call_is_woken_first(
     settled = rows._settling(timed)
     assert [settled(5), settled(5)] == [seconds, seconds]
     assert asked == expected
+
+
+def test_an_effort_is_the_time_that_passes_with_what_is_not_timed() -> None:
+    def timed(repeat: int) -> float:
+        time.sleep(0.02)
+        return 0.005
+
+    with Places() as places:
+        effort = Effort(rounds=100, seconds=0.2)
+        times, _ = rows._in_turns({"a": timed}, places, effort)
+    assert rows.FEWEST <= len(times["a"]) <= 10
 
 
 def test_ratios_are_taken_within_rounds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 import gradstep as gs
 from gradstep.bench import command, report, rules, table
+from gradstep.bench.apart import Contestant, Places
 from gradstep.bench.row import Row
 from gradstep.bench.suites import SUITES, Chosen, Job
 from gradstep.bench.suites.scaling import fits
@@ -109,6 +110,37 @@ def test_every_suite_has_jobs_for_every_choice() -> None:
     for rule in (*rules.in_build(two_pass=False), *rules.in_build(two_pass=True)):
         for case in ("DRAM, float32", "L2, float32", "L3, float32", "DRAM, float64"):
             assert f"step: {rule}, {case}, 2 threads" in every
+
+
+@pytest.mark.parametrize(
+    ("package", "suites"),
+    [
+        ("torch", {"step", "small", "clip", "schedule", "import", "scaling"}),
+        ("schedulefree", {"step", "small"}),
+        ("sklearn", {"lls"}),
+    ],
+)
+def test_a_package_has_its_contestants_where_it_was_chosen_and_only_there(
+    monkeypatch: pytest.MonkeyPatch, package: str, suites: set[str]
+) -> None:
+    def names(*packages: str) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {name: set() for name in SUITES}
+
+        def seen(row: Row, contestants: list[Contestant], *_: object) -> Row:
+            found[row.suite] |= {contestant.name for contestant in contestants}
+            return row
+
+        monkeypatch.setattr("gradstep.bench.suites.job.measure", seen)
+        chosen = Chosen(quick=False, rules=None, packages=packages, threads=(2,))
+        with Places() as places:
+            for suite in SUITES.values():
+                for job in suite(chosen):
+                    job.run(places)
+        return found
+
+    without, there = names(), names(package)
+    assert {name for name in SUITES if there[name] > without[name]} == suites
+    assert all(there[name] == without[name] for name in SUITES.keys() - suites)
 
 
 def test_rows_survive_json() -> None:
