@@ -10,7 +10,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
 from gradstep.plot import styles
-from gradstep.plot.objective import count
+from gradstep.plot.arguments import count
 from gradstep.plot.trajectory import SIZE, Trajectories, computed, draw
 
 # More frames make files larger and show nothing more.

@@ -34,6 +34,16 @@ def finite(name: str, value: object) -> Floats:
     return a
 
 
+def count(who: str, name: str, value: object, least: int = 1) -> int:
+    """Return a whole number of at least so many."""
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or int(value) < least:  # type: ignore[call-overload]
+        raise ValueError(
+            f"{who}: {name} must be an int of at least {least}, got {value!r}"
+        )
+    return int(value)  # type: ignore[call-overload,no-any-return]
+
+
 def texts(name: str, value: object, count: int, example: str) -> tuple[str, ...]:
     """Return as many strings as there are things to name."""
     if isinstance(value, str) or not isinstance(value, Iterable):

@@ -10,9 +10,9 @@ from matplotlib.lines import Line2D
 
 from gradstep import lls
 from gradstep.plot import contours, styles
-from gradstep.plot.arguments import Floats, finite, texts
+from gradstep.plot.arguments import Floats, count, finite, texts
 from gradstep.plot.contours import Contours
-from gradstep.plot.objective import Bounds, bounds_of, count
+from gradstep.plot.objective import Bounds, bounds_of
 
 _SIZE = (7.2, 5.8)
 

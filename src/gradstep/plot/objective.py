@@ -162,13 +162,3 @@ def described(factory: Any) -> str:
     if callable(factory):
         return str(getattr(factory, "__name__", type(factory).__name__))
     return repr(factory)
-
-
-def count(who: str, name: str, value: object, least: int = 1) -> int:
-    """Return a whole number of at least so many."""
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not whole or int(value) < least:  # type: ignore[call-overload]
-        raise ValueError(
-            f"{who}: {name} must be an int of at least {least}, got {value!r}"
-        )
-    return int(value)  # type: ignore[call-overload,no-any-return]

@@ -13,8 +13,8 @@ from matplotlib.ticker import MaxNLocator
 
 from gradstep.optimizers import SGD
 from gradstep.plot import styles
-from gradstep.plot.arguments import Floats, finite
-from gradstep.plot.objective import Objective, count
+from gradstep.plot.arguments import Floats, count, finite
+from gradstep.plot.objective import Objective
 from gradstep.plot.runs import Path, walk
 
 if TYPE_CHECKING:

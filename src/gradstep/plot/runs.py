@@ -9,8 +9,8 @@ from gradstep.minimization.box import Box
 from gradstep.minimization.descent import Descent
 from gradstep.minimization.problem import Problem
 from gradstep.optimizer import Optimizer
-from gradstep.plot.arguments import Floats
-from gradstep.plot.objective import Factory, Objective, count, named, objective
+from gradstep.plot.arguments import Floats, count
+from gradstep.plot.objective import Factory, Objective, named, objective
 
 
 class Path(NamedTuple):

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 from gradstep.lr_scheduler import LRScheduler
+from gradstep.plot.arguments import count
 from gradstep.schedules import Schedule
 
 if TYPE_CHECKING:
@@ -48,11 +49,8 @@ def schedule(
     """
     if not schedules:
         raise TypeError("plot.schedule: pass at least one schedule or scheduler")
-    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
-        raise ValueError(
-            f"plot.schedule: steps must be an int of at least 1, got {steps!r}"
-        )
-    t = np.unique(np.linspace(0, steps - 1, min(int(steps), _POINTS)).astype(np.int64))
+    last = count("plot.schedule", "steps", steps) - 1
+    t = np.unique(np.linspace(0, last, min(last + 1, _POINTS)).astype(np.int64))
     curves = [curve for found in schedules for curve in _curves(found, t, base)]
     figure = None
     if ax is None:
@@ -62,7 +60,7 @@ def schedule(
         ax.plot(t, y, label=fill(label, 60), drawstyle="steps-post", linewidth=1.5)[0]
         for label, y in curves
     ]
-    ax.set(xlabel="step", ylabel="value", xlim=(0, max(int(steps) - 1, 1)))
+    ax.set(xlabel="step", ylabel="value", xlim=(0, max(last, 1)))
     ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]))
     ax.grid(visible=True, alpha=0.3)
     if figure is not None:  # beside the lines: labels are long

@@ -8,13 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from gradstep.plot import contours, styles
-from gradstep.plot.arguments import Floats
+from gradstep.plot.arguments import Floats, count
 from gradstep.plot.contours import Contours
 from gradstep.plot.objective import (
     Bounds,
     Objective,
     bounds_of,
-    count,
     named,
     objective,
 )
