@@ -24,7 +24,6 @@ PEER_STYLES = (
     *("hC1", "pC2", "dC3"),
 )
 LARGE = "DRAM, float32"
-NAMED = 7  # rules of the same bytes that are named beside their mark
 
 
 class Mark(NamedTuple):
@@ -121,9 +120,9 @@ def _name(ax: Any, ours: Sequence[Mark]) -> None:
             ax.annotate(
                 slowest.rule,
                 (moved, slowest.rate),
-                xytext=(-6, -4),
+                xytext=(0, -5),  # beside it the long names of two would overlap
                 textcoords="offset points",
-                ha="right",
+                ha="center",
                 va="top",
                 fontsize="x-small",
             )
