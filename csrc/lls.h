@@ -21,6 +21,7 @@ typedef struct gs_lls_data {
     const void *start;    /* ... the first value of each row, N + 1 of them */
     const void *y;        /* N x K, or NULL if all are 0 */
     const double *weight; /* N, or NULL if all are 1 */
+    bool wide_targets;    /* y is float64 whatever X is: for systems only */
 } gs_lls_data;
 
 /* What rows meet, W and its gradient are K x L: one contiguous row for every column of
@@ -38,6 +39,19 @@ typedef struct gs_lls_model {
     bool divide;                  /* gradients by the rows of a batch */
     double *total; /* K L and K: coefficients of all updates since, or NULL */
 } gs_lls_model;
+
+/* All rows at once, in float64: residuals
+ *     r = ((constant - unit y) + (x - centre) base) + (x - centre) step + step_constant
+ * and from them the sums of gs_lls_sums. What `base` leaves over comes first, and has the
+ * same bits in every pass: so the errors of small steps are small. */
+typedef struct gs_lls_system {
+    size_t L, K;
+    size_t targets;       /* columns of y; for the others of the K it is 0 */
+    const double *centre; /* L; of dense rows only, see lls_system.h */
+    const double *base;   /* K x L, or NULL if it is 0 */
+    const double *step;   /* K x L */
+    const double *constant, *unit, *step_constant; /* K each */
+} gs_lls_system;
 
 /* The columns that a batch has touched, where an update leaves the others alone. Sums
  * are theirs then: that of column[i] stands in the place of column i. */
@@ -87,6 +101,21 @@ typedef void gs_lls_rows_fn(const gs_lls_data *d, const gs_lls_model *m,
 typedef void gs_lls_moments_fn(const gs_lls_data *d, size_t L, const int64_t *rows,
                                size_t n, const double *about, double *moments);
 
+/* Adds what the first `n` rows of a route give to the sums of a system. */
+typedef void gs_lls_system_fn(const gs_lls_data *d, const gs_lls_system *s,
+                              gs_lls_route route, size_t n, double *sums);
+
+/* Adds to the sum of weights, L weighted sums of x - about and L largest absolute values
+ * of it; rows of weight 0 count for nothing. `about` is taken from what is stored only. */
+typedef void gs_lls_extents_fn(const gs_lls_data *d, size_t L, const int64_t *rows,
+                               size_t n, const double *about, double *extents);
+
+/* Adds to L weighted sums of ((x - centre) unit)^2; of sparse rows those of what is
+ * stored, and L sums of their weights. */
+typedef void gs_lls_spreads_fn(const gs_lls_data *d, size_t L, const int64_t *rows,
+                               size_t n, const double *centre, const double *unit,
+                               double *spreads);
+
 /* A batch of one sparse row, the first of a route: packed w and g, and gb. */
 typedef void gs_lls_alone_fn(const gs_lls_data *d, const gs_lls_model *m,
                              gs_lls_touched *t, gs_lls_route route,
@@ -99,6 +128,9 @@ enum { GS_DENSE, GS_CSR32, GS_CSR64, GS_FORMS };
 typedef struct gs_lls_ops {
     gs_lls_rows_fn *rows[GS_FORMS];
     gs_lls_moments_fn *moments[GS_FORMS];
+    gs_lls_system_fn *system[GS_FORMS];
+    gs_lls_extents_fn *extents[GS_FORMS];
+    gs_lls_spreads_fn *spreads[GS_FORMS];
     /* u and c, from w and b; `wide` too, for dense rows */
     void (*meet)(const gs_lls_model *m, bool dense);
     /* g and gb of a batch of n rows, from its sums, which are zero afterwards. With

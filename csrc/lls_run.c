@@ -19,6 +19,15 @@ static void fold(gs_lls *p, double *piece)
     }
 }
 
+/* What the first rows of a route give, for a batch or for a system. */
+static void add_rows(gs_lls *p, gs_lls_route route, size_t n, double *piece)
+{
+    if (p->system)
+        p->ops->system[p->data.form](&p->data, p->system, route, n, piece);
+    else
+        p->ops->rows[p->data.form](&p->data, &p->model, &p->touched, route, n, piece);
+}
+
 /* Several whole pieces, each with sums of its own. */
 typedef struct wave {
     gs_lls *p;
@@ -29,9 +38,8 @@ static void add_piece(void *with, size_t k)
 {
     const wave *now = with;
     gs_lls *p = now->p;
-    p->ops->rows[p->data.form](&p->data, &p->model, &p->touched,
-                               gs_lls_after(now->route, k * GS_PIECE), GS_PIECE,
-                               p->piece + k * gs_lls_sums(&p->model));
+    add_rows(p, gs_lls_after(now->route, k * GS_PIECE), GS_PIECE,
+             p->piece + k * gs_lls_sums(&p->model));
 }
 
 static size_t add_wave(gs_lls *p, gs_lls_route route, size_t n)
@@ -55,8 +63,7 @@ static bool in_waves(const gs_lls *p, size_t n)
 static void add(gs_lls *p, gs_lls_route route, size_t n)
 {
     if (p->data.form != GS_DENSE) {
-        p->ops->rows[p->data.form](&p->data, &p->model, &p->touched, route, n,
-                                   p->piece);
+        add_rows(p, route, n, p->piece);
         p->filled += n;
         return;
     }
@@ -68,8 +75,7 @@ static void add(gs_lls *p, gs_lls_route route, size_t n)
         if (within == 0 && in_waves(p, n))
             added = add_wave(p, route, n);
         else
-            p->ops->rows[p->data.form](&p->data, &p->model, &p->touched, route, added,
-                                       p->piece);
+            add_rows(p, route, added, p->piece);
         p->filled += added;
         n -= added;
         route = gs_lls_after(route, added);
@@ -216,6 +222,42 @@ double gs_lls_finish(gs_lls *p)
     p->filled = 0;
     gs_fpenv_leave(before);
     return squares;
+}
+
+void gs_lls_system_add(gs_lls *p, const gs_lls_system *s, gs_lls_route route)
+{
+    const gs_fpenv before = gs_fpenv_enter();
+    p->system = s;
+    add(p, route, route.count);
+    p->system = NULL;
+    gs_fpenv_leave(before);
+}
+
+void gs_lls_collect(gs_lls *p, double *sums)
+{
+    const gs_fpenv before = gs_fpenv_enter();
+    fold(p, p->piece);
+    gs_fpenv_leave(before);
+    const size_t bytes = gs_lls_sums(&p->model) * sizeof(double);
+    memcpy(sums, p->sums, bytes);
+    memset(p->sums, 0, bytes);
+    p->filled = 0;
+}
+
+void gs_lls_extents(const gs_lls *p, const int64_t *rows, size_t n, const double *about,
+                    double *extents)
+{
+    const gs_fpenv before = gs_fpenv_enter();
+    p->ops->extents[p->data.form](&p->data, p->model.L, rows, n, about, extents);
+    gs_fpenv_leave(before);
+}
+
+void gs_lls_spreads(const gs_lls *p, const int64_t *rows, size_t n,
+                    const double *centre, const double *unit, double *spreads)
+{
+    const gs_fpenv before = gs_fpenv_enter();
+    p->ops->spreads[p->data.form](&p->data, p->model.L, rows, n, centre, unit, spreads);
+    gs_fpenv_leave(before);
 }
 
 void gs_lls_moments(const gs_lls *p, const int64_t *rows, size_t n, const double *about,

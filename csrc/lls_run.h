@@ -10,9 +10,10 @@ typedef struct gs_lls {
     gs_lls_data data;
     gs_lls_model model;
     gs_lls_touched touched;
-    gs_plan *plan; /* its first tensor is w, its second b */
-    size_t batch;  /* rows of an update */
-    size_t filled; /* rows of the present batch that have been added */
+    const gs_lls_system *system; /* while rows are added to one; else NULL */
+    gs_plan *plan;               /* its first tensor is w, its second b */
+    size_t batch;                /* rows of an update */
+    size_t filled;               /* rows of the present batch that have been added */
     double *sums;  /* of its whole pieces, gs_lls_sums() of them, zero to begin with */
     double *piece; /* of its last piece; room for `pieces` of them, all zero */
     size_t pieces; /* at least 1 */
@@ -38,6 +39,19 @@ double gs_lls_finish(gs_lls *p);
 
 /* The weighted squares of rows that wait for an update. */
 double gs_lls_waiting(const gs_lls *p);
+
+/* Adds rows to the sums of a system; nothing else may have been added since they were
+ * collected. */
+void gs_lls_system_add(gs_lls *p, const gs_lls_system *s, gs_lls_route route);
+
+/* Moves the sums of a system to `sums`, gs_lls_sums() of them. */
+void gs_lls_collect(gs_lls *p, double *sums);
+
+/* See gs_lls_extents_fn and gs_lls_spreads_fn. */
+void gs_lls_extents(const gs_lls *p, const int64_t *rows, size_t n, const double *about,
+                    double *extents);
+void gs_lls_spreads(const gs_lls *p, const int64_t *rows, size_t n,
+                    const double *centre, const double *unit, double *spreads);
 
 /* See gs_lls_moments_fn. */
 void gs_lls_moments(const gs_lls *p, const int64_t *rows, size_t n, const double *about,

@@ -58,7 +58,7 @@ def test_arrays_and_files_of_all_kinds(
     weight = weights(n)
     paths = stored(tmp_path, X=X, y=y, s=weight)
     targets = [f"y{j}" for j in range(k or 1)]
-    default = {"epochs": 4, "intercept": o["intercept"], "standardize": False}
+    default = {"epochs": 1, "intercept": o["intercept"], "standardize": False}
     default |= {"tol": 1e-30}
     for how in (BASE | o | {"batch_size": size}, default):
         slow = pytest.warns(lls.ConvergenceWarning) if how is default else None

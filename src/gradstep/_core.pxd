@@ -19,6 +19,7 @@ cdef extern from "lls_run.h" nogil:
         const void *start
         const void *y
         const double *weight
+        bint wide_targets
 
     ctypedef struct gs_lls_model:
         size_t L
@@ -35,6 +36,17 @@ cdef extern from "lls_run.h" nogil:
         double ridge
         bint divide
         double *total
+
+    ctypedef struct gs_lls_system:
+        size_t L
+        size_t K
+        size_t targets
+        const double *centre
+        const double *base
+        const double *step
+        const double *constant
+        const double *unit
+        const double *step_constant
 
     ctypedef struct gs_lls_touched:
         uint32_t *place
@@ -84,6 +96,18 @@ cdef bint lls_flush(gs_lls *p) noexcept nogil
 cdef void lls_evaluate(gs_lls *p, gs_lls_route route) noexcept nogil
 cdef double lls_finish(gs_lls *p) noexcept nogil
 cdef double lls_waiting(const gs_lls *p) noexcept nogil
+cdef void lls_system_add(
+    gs_lls *p, const gs_lls_system *s, gs_lls_route route
+) noexcept nogil
+cdef void lls_collect(gs_lls *p, double *sums) noexcept nogil
+cdef void lls_extents(
+    const gs_lls *p, const int64_t *rows, size_t n, const double *about,
+    double *extents,
+) noexcept nogil
+cdef void lls_spreads(
+    const gs_lls *p, const int64_t *rows, size_t n, const double *centre,
+    const double *unit, double *spreads,
+) noexcept nogil
 cdef void lls_moments(
     const gs_lls *p, const int64_t *rows, size_t n, const double *about, double *moments
 ) noexcept nogil

@@ -51,6 +51,16 @@ cdef extern from "lls_run.h" nogil:
     void gs_lls_evaluate(gs_lls *p, gs_lls_route route)
     double gs_lls_finish(gs_lls *p)
     double gs_lls_waiting(const gs_lls *p)
+    void gs_lls_system_add(gs_lls *p, const gs_lls_system *s, gs_lls_route route)
+    void gs_lls_collect(gs_lls *p, double *sums)
+    void gs_lls_extents(
+        const gs_lls *p, const int64_t *rows, size_t n, const double *about,
+        double *extents,
+    )
+    void gs_lls_spreads(
+        const gs_lls *p, const int64_t *rows, size_t n, const double *centre,
+        const double *unit, double *spreads,
+    )
     void gs_lls_moments(
         const gs_lls *p, const int64_t *rows, size_t n, const double *about,
         double *moments,
@@ -120,6 +130,30 @@ cdef double lls_finish(gs_lls *p) noexcept nogil:
 
 cdef double lls_waiting(const gs_lls *p) noexcept nogil:
     return gs_lls_waiting(p)
+
+
+cdef void lls_system_add(
+    gs_lls *p, const gs_lls_system *s, gs_lls_route route
+) noexcept nogil:
+    gs_lls_system_add(p, s, route)
+
+
+cdef void lls_collect(gs_lls *p, double *sums) noexcept nogil:
+    gs_lls_collect(p, sums)
+
+
+cdef void lls_extents(
+    const gs_lls *p, const int64_t *rows, size_t n, const double *about,
+    double *extents,
+) noexcept nogil:
+    gs_lls_extents(p, rows, n, about, extents)
+
+
+cdef void lls_spreads(
+    const gs_lls *p, const int64_t *rows, size_t n, const double *centre,
+    const double *unit, double *spreads,
+) noexcept nogil:
+    gs_lls_spreads(p, rows, n, centre, unit, spreads)
 
 
 cdef void lls_moments(

@@ -16,17 +16,30 @@ from gradstep._core cimport (
     gs_lls,
     gs_lls_route,
     gs_lls_sums,
+    gs_lls_system,
+    lls_collect,
     lls_evaluate,
+    lls_extents,
     lls_finish,
     lls_flush,
     lls_moments,
     lls_run,
+    lls_spreads,
+    lls_system_add,
     lls_waiting,
     table,
 )
 from gradstep.capi cimport GS_MAX_STATE, gs_group, gs_kernel
 
 cnp.import_array()
+
+
+cdef extern from "conjugate.h" nogil:
+    double gs_dot(const double *a, const double *b, size_t n)
+    void gs_conjugate(
+        double *direction, const double *earlier, const double *images, size_t count,
+        size_t n,
+    )
 
 
 cdef size_t MOST_PIECES = 16  # of a batch that are summed at a time
@@ -41,6 +54,20 @@ cdef int64_t *at(cnp.ndarray a) noexcept:
 
 cdef void *data_of(a) noexcept:
     return NULL if a is None else cnp.PyArray_DATA(<cnp.ndarray>a)
+
+
+cdef void set_rows(gs_lls *p, tuple X, y, weight) noexcept:
+    """X is (values,) of a matrix, or (values, columns, starts) of a sparse one."""
+    p.data.form = GS_DENSE
+    p.data.X = data_of(X[0])
+    p.data.column = p.data.start = NULL
+    p.data.y = data_of(y)
+    p.data.weight = <const double *>data_of(weight)
+    if len(X) > 1:
+        narrow = cnp.PyArray_ITEMSIZE(<cnp.ndarray>X[1]) == 4
+        p.data.form = GS_CSR32 if narrow else GS_CSR64
+        p.data.column = data_of(X[1])
+        p.data.start = data_of(X[2])
 
 
 cdef class Loop:
@@ -114,16 +141,8 @@ cdef class Loop:
         starts) of a sparse one; y is (N, K) or None for zeros, `weight` (N,) float64 or
         None."""
         self.data = (X, y, weight)
-        self.p.data.form = GS_DENSE
-        self.p.data.X = data_of(X[0])
-        self.p.data.column = self.p.data.start = NULL
-        self.p.data.y = data_of(y)
-        self.p.data.weight = <const double *>data_of(weight)
-        if len(X) > 1:
-            narrow = cnp.PyArray_ITEMSIZE(<cnp.ndarray>X[1]) == 4
-            self.p.data.form = GS_CSR32 if narrow else GS_CSR64
-            self.p.data.column = data_of(X[1])
-            self.p.data.start = data_of(X[2])
+        set_rows(&self.p, X, y, weight)
+        if self.p.data.form != GS_DENSE:
             if self.place is None and self.engine is not None:
                 self.make_room()
 
@@ -318,3 +337,109 @@ cdef class Loop:
         """Add the coefficients after each update to this array from now on."""
         self.model["total"] = total
         self.p.model.total = <double *>data_of(total)
+
+
+cdef class System:
+    """All rows of a problem at once, in float64: struct gs_lls_system of csrc/lls.h.
+
+    `columns` of coefficients, of which the first are those of targets. Arrays must be
+    C-ordered float64 of the shapes that are named; `gradstep.lls` sees to that, and to
+    the rows.
+    """
+    cdef gs_lls p
+    cdef gs_lls_system system
+    cdef tuple data
+    cdef tuple point
+    cdef list room
+
+    def __init__(self, size_t features, size_t columns, cnp.dtype dtype):
+        cdef bint single = dtype.num == cnp.NPY_FLOAT32
+        cdef size_t size
+        self.p.ops = table().lls_f32 if single else table().lls_f64
+        self.p.model.L = self.system.L = features
+        self.p.model.K = self.system.K = columns
+        size = max(<size_t>1, gs_lls_sums(&self.p.model))
+        self.p.pieces = max(<size_t>1, min(MOST_PIECES, PIECE_BYTES // (8 * size)))
+        self.room = [np.zeros(size), np.zeros(self.p.pieces * size)]
+        self.p.sums = <double *>data_of(self.room[0])
+        self.p.piece = <double *>data_of(self.room[1])
+
+    def set_data(self, tuple X, y, weight=None):
+        """Rows come from here from now on, as for `Loop`; but y may be float64 whatever
+        X is."""
+        self.data = (X, y, weight)
+        set_rows(&self.p, X, y, weight)
+        self.system.targets = 0
+        if y is not None:
+            self.system.targets = cnp.PyArray_DIM(<cnp.ndarray>y, 1)
+            self.p.data.wide_targets = cnp.PyArray_TYPE(<cnp.ndarray>y) == cnp.NPY_FLOAT64
+
+    def set_point(self, centre, base, step, constant, unit, step_constant):
+        """Residuals are those of `base` (K, L), or None for zeros, plus `step` (K, L);
+        centre is (L,), the others (K,)."""
+        self.point = (centre, base, step, constant, unit, step_constant)
+        self.system.centre = <const double *>data_of(centre)
+        self.system.base = <const double *>data_of(base)
+        self.system.step = <const double *>data_of(step)
+        self.system.constant = <const double *>data_of(constant)
+        self.system.unit = <const double *>data_of(unit)
+        self.system.step_constant = <const double *>data_of(step_constant)
+
+    def add(self, cnp.ndarray rows):
+        """Add what these rows, int64, give."""
+        cdef gs_lls_route route
+        route.rows = route.soon = at(rows)
+        route.count = rows.size
+        route.foreseen = 0
+        with nogil:
+            lls_system_add(&self.p, &self.system, route)
+
+    def collect(self):
+        """Return the sums since the last call: (K, L) of s r (x - centre) for dense rows
+        and s r x for sparse ones, (K,) of s r, (K,) of s r^2."""
+        cdef size_t K = self.p.model.K, L = self.p.model.L
+        sums = np.empty(K * (L + 2))
+        lls_collect(&self.p, <double *>data_of(sums))
+        return sums[: K * L].reshape(K, L), sums[K * L : K * L + K], sums[K * L + K :]
+
+    def extents(self, cnp.ndarray rows, cnp.ndarray about, cnp.ndarray extents):
+        """Add to (1 + 2 L,): the sum of weights, the weighted sums of x - about, and the
+        largest absolute values of these."""
+        cdef size_t n = rows.size
+        cdef const int64_t *order = at(rows)
+        cdef const double *centre = <const double *>data_of(about)
+        cdef double *sums = <double *>data_of(extents)
+        with nogil:
+            lls_extents(&self.p, order, n, centre, sums)
+
+    def spreads(
+        self, cnp.ndarray rows, cnp.ndarray centre, cnp.ndarray unit,
+        cnp.ndarray spreads,
+    ):
+        """Add to (2 L,): the weighted sums of ((x - centre) unit)^2; and of sparse rows
+        those of the weights of what is stored."""
+        cdef size_t n = rows.size
+        cdef const int64_t *order = at(rows)
+        cdef const double *about = <const double *>data_of(centre)
+        cdef const double *units = <const double *>data_of(unit)
+        cdef double *sums = <double *>data_of(spreads)
+        with nogil:
+            lls_spreads(&self.p, order, n, about, units, sums)
+
+
+def dot(cnp.ndarray a, cnp.ndarray b):
+    """The product of two contiguous float64 arrays of one size, in a fixed order."""
+    return gs_dot(<double *>data_of(a), <double *>data_of(b), a.size)
+
+
+def conjugate(
+    cnp.ndarray direction, cnp.ndarray earlier, cnp.ndarray images, size_t count
+):
+    """Make a direction (n,) conjugate, in place, to the first `count` rows of `earlier`,
+    whose images are the rows of `images`; all float64 and contiguous."""
+    cdef size_t n = direction.size
+    cdef double *p = <double *>data_of(direction)
+    cdef const double *past = <const double *>data_of(earlier)
+    cdef const double *image = <const double *>data_of(images)
+    with nogil:
+        gs_conjugate(p, past, image, count, n)

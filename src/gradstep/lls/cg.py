@@ -1,204 +1,287 @@
-"""The default: gradient descent along conjugate directions, on all rows."""
+r"""Least-squares solutions of a system, along conjugate directions.
+
+Each vector z takes steps along directions d, each conjugate to all before it:
+:math:`d_i^\top A^\top A d_j = 0`. The gradient :math:`A^\top (t - A z)`,
+computed afresh from all rows, gives the next direction, and the best step along it is
+taken. So errors do not add up, and about as many steps as there are different singular
+values reach the solution. In exact arithmetic directions are conjugate by themselves to
+those before the last; in floating-point arithmetic they are made so again, as otherwise
+a large condition takes many times as many steps.
+
+A vector is done by the criteria of LSQR: its gradient is small,
+:math:`|A^\top r| \le \text{tol} |A| |r|`, or its residual is, :math:`|r| \le \text{tol}
+(|t| + |A| |z|)`. Either means that z solves exactly a system that differs from the
+given one by a share of tol.
+
+Hestenes and Stiefel, "Methods of conjugate gradients for solving linear systems", 1952;
+Paige and Saunders, "LSQR", ACM TOMS 8, 1982; for conjugation again, Simon, "The Lanczos
+algorithm with partial reorthogonalization", Math. Comp. 42, 1984.
+"""
 
 import math
-import warnings
-from collections.abc import Callable, Iterable
-from typing import Any
 
 import numpy as np
 
 from gradstep import _lls
-from gradstep.lls.data import Block, Data, Order
-from gradstep.lls.model import Model, slices
-from gradstep.lls.result import ConvergenceWarning, Fit, Progress
-from gradstep.optimizers import SGD
+from gradstep.lls.system import Point, Sums, System
 from gradstep.structure import Array
 
-_IN_ORDER = Order(None, 0, None)
-_TINY = 1e-290  # curvatures below have lost digits
+_EPS = float(np.finfo(np.float64).eps)
+
+# What rounding leaves of gradients and residuals, relative to their terms.
+ATTAINABLE = 4 * _EPS
+
+# A last step that moved A z by no more of its size confirms the criteria.
+_CONFIRMS = 64 * _EPS
+
+# A gradient of which less is new, conjugate to earlier directions, has nothing new.
+_NOTHING_NEW = 16 * _EPS
+
+# After a step that changed nothing, gradients of which less is new are the errors of
+# earlier steps, which their directions cannot mend.
+_STALE = 0.1
+
+# How often a vector may begin with new directions before that has halved its ratio.
+_RENEWALS = 5
+
+# A residual this small beside what it was computed from becomes that of a new base.
+_REBASE = 1 / 4
+
+# Bytes of all directions that are kept.
+_MEMORY = 1 << 26
 
 
-# What overflows is seen in the results.
-_quietly = np.errstate(over="ignore", under="ignore", invalid="ignore")
+class Directions:
+    """Directions p with |A p| = 1, and their images A'A p: the last ones that fit."""
+
+    def __init__(self, features: int, capacity: int) -> None:
+        self._capacity, self._count, self._next = max(2, capacity), 0, 0
+        room = min(4, self._capacity)
+        self._directions = np.empty((room, features))
+        self._images = np.empty((room, features))
+
+    def __bool__(self) -> bool:
+        return self._count > 0
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        self._count = self._next = 0
+
+    def add(self, direction: Array, image: Array) -> None:
+        """Keep one more, in the place of the oldest if there is no room."""
+        room = len(self._directions)
+        if self._count == room < self._capacity:
+            more = min(self._capacity, 2 * room) - room
+            self._directions = np.pad(self._directions, ((0, more), (0, 0)))
+            self._images = np.pad(self._images, ((0, more), (0, 0)))
+        self._directions[self._next], self._images[self._next] = direction, image
+        self._count = min(self._count + 1, len(self._directions))
+        self._next = (self._next + 1) % self._capacity
+
+    def conjugate(self, gradient: Array) -> Array:
+        """Return what of a gradient is conjugate to all of them."""
+        direction = gradient.copy()
+        _lls.conjugate(direction, self._directions, self._images, self._count)
+        return direction
+
+    def best_step(self, gradient: Array) -> Array:
+        """Return the best step in the space that they span."""
+        step = np.zeros_like(gradient)
+        for direction in self._directions[: self._count]:
+            step += _lls.dot(direction, gradient) * direction
+        return step
 
 
-class Conjugate:
-    """Descent by p <- p - alpha d, with d_k = g_k + beta_k d_{k-1}.
+class Vector:
+    """How far one vector has come: its directions, its last step, and the criteria."""
 
-    alpha is the best along d, and beta is Polak's and Ribiere's, which forgets the past
-    where rounding has spoilt it. Gradients are those of all rows, afresh at each step.
-    Hestenes & Stiefel, "Methods of conjugate gradients for solving linear systems",
-    1952; Polak & Ribiere, 1969.
+    def __init__(self, directions: Directions) -> None:
+        self.directions = directions
+        self.done = False
+        self.meets_criteria = False
+        self.ratio = math.inf  # the least tol by which it would
+        self.gradient_norm = self.base_norm = math.inf  # the latter of its residual
+        self.rate = 0.0  # the last step is this multiple of its direction
+        self.moved = math.inf  # A z in the last step
+        self.new_share = 1.0  # the share of the last gradient in its direction
+        self.is_stale = False
+        self.least_curvature = math.inf  # the least |A d| / |d|
+        self._renewals, self._ratio_before = 0, math.inf
+
+    def renew(self) -> bool:
+        """Begin with new directions; return False where that has been to no avail."""
+        self.directions.clear()
+        if self.ratio <= self._ratio_before / 2:
+            self._renewals, self._ratio_before = 0, self.ratio
+        self._renewals += 1
+        return self._renewals <= _RENEWALS
+
+
+class Descent:
+    """Several vectors that descend in the same passes, each as if it were alone.
+
+    Parameters
+    ----------
+    system : System
+    start : array of shape (K, L)
+        Where vectors begin.
+    targets : int
+        The first so many vectors are those of targets; the others have targets of 0.
+    tol : float
+        Of the criteria, for targets; anything below `ATTAINABLE`, as for the other
+        vectors, is as much as rounding allows.
+    rank_tol : float
+        A direction belongs to the null space if |A d| is at most this share of what it
+        would be if columns were at right angles.
     """
 
-    def __init__(self, data: Data, model: Model, ridge: float) -> None:
-        """Take the penalty for each row."""
-        self.data, self.model = data, model
-        self.optimizer = SGD(model.params, lr=1.0)
-        self._along = Model(
-            data.features,
-            data.targets,
-            data.dtype,
-            intercept=model.offset is not None,
-            scaling=model.scaling,
-        )
-        self._slopes = self._loop(model, ridge)
-        self._bends = self._loop(self._along, ridge)
-        self._before: list[Array] = []  # the last gradient
-        self.loss = math.nan
-        self.rates: list[float] = []
-        self.slope = self.slope0 = math.nan  # norms of gradients
-
-    def _loop(self, model: Model, ridge: float) -> Any:
-        return _lls.Loop(
-            None,
-            model.arrays(),
-            batch=1 << 62,
-            ridge=ridge,
-            divide=True,
-        )
-
-    def _pass(self, loop: Any, *, with_y: bool) -> float:
-        n = 0
-        for block, rows in self.data.visits(0, _IN_ORDER):
-            loop.set_data(block.X, block.y if with_y else None, block.weight)
-            for part in slices(rows, block.row_bytes):
-                loop.evaluate(part.rows)
-            n += len(rows.rows)
-        squares = loop.finish()
-        return float(squares / n) if n else math.nan
-
-    def begin_at(self, coef0: Any, intercept0: Any) -> None:
-        """Begin at coefficients in the user's units; `slope0` is that at zero."""
-        self.slope0 = self.slope = self.evaluate()
-        if coef0 is not None or intercept0 is not None:
-            self.model.begin_at("fit", coef0, intercept0)
-            self.slope = self.evaluate()
+    def __init__(
+        self,
+        system: System,
+        start: Array,
+        *,
+        targets: int,
+        tol: float,
+        rank_tol: float,
+    ) -> None:
+        self.system, self._targets = system, targets
+        self._tol, self._rank_tol = tol, rank_tol
+        K, L = start.shape
+        capacity = _MEMORY // (16 * max(1, L) * max(1, K))
+        self.state = [Vector(Directions(L, capacity)) for _ in range(K)]
+        intercepts, self._target_norms = np.zeros(K), np.zeros(K)
+        intercepts[:targets] = system.target_centre[:targets]
+        self._target_norms[:targets] = system.target_norms[:targets]
+        self._point = Point(start, np.zeros_like(start), intercepts, np.zeros(K))
+        self._evaluate()
 
     @property
-    def lr(self) -> float:
-        """Of the last step."""
-        return self.rates[-1]
+    def vectors(self) -> Array:
+        """Where they are, (K, L)."""
+        return self._point.vectors
 
-    @_quietly
-    def evaluate(self) -> float:
-        """Compute loss and gradient where the coefficients are; return its norm."""
-        self.loss = self._pass(self._slopes, with_y=True)
-        return math.sqrt(_inner(_slopes(self.model), _slopes(self.model)))
+    @property
+    def intercepts(self) -> Array:
+        """Of the centred system, in the units of targets, (K,)."""
+        return self._point.intercepts
 
-    @_quietly
-    def step(self) -> bool:
-        """Take a step from where `evaluate` was; False if none leads down."""
-        g = _slopes(self.model)
-        if not any(a.any() for a in g):
-            return False
-        d = [self._along.coef]
-        if self._along.offset is not None:
-            d.append(self._along.offset)
-        beta = 0.0
-        if self._before:
-            past = _inner(self._before, self._before)
-            change = [a - b for a, b in zip(g, self._before, strict=True)]
-            beta = max(0.0, _inner(g, change) / past) if past > 0 else 0.0
-        self._before = g
-        _turn(d, g, beta)
-        if not _inner(d, g) > 0:  # rounding has led it astray
-            _turn(d, g, 0.0)
-        self._pass(self._bends, with_y=False)
-        bend, fall = _inner(d, _slopes(self._along)), _inner(d, g)
-        if not (_TINY < bend < math.inf and 0 < fall < math.inf):
-            raise _out_of_range()
-        self.rates.append(fall / bend)
-        self.optimizer.param_groups[0]["lr"] = self.lr
-        self.optimizer.step(self._along.params)
-        return True
+    @property
+    def done(self) -> bool:
+        """Whether no vector has anything left to do."""
+        return all(vector.done for vector in self.state)
 
+    def advance(self) -> None:
+        """Take a step with each vector that is not done."""
+        directions = np.zeros_like(self._gradients)
+        for k, vector in enumerate(self.state):
+            if not vector.done:
+                directions[k] = self._direction(k, vector)
+        images = self._checked(self.system.images(directions))
+        step = self._point.step.copy()
+        for k, vector in enumerate(self.state):
+            if not vector.done and self._is_curved(directions[k], images.norms[k]):
+                step[k] += self._step(k, directions[k], images)
+            else:  # what is left of the gradient is rounding
+                vector.done = True
+        self._point = self._point._replace(step=step)
+        self._evaluate()
 
-def descend(
-    descent: Conjugate,
-    steps: Iterable[int],
-    tol: float | None,
-    callback: Callable[[Progress], object] | None,
-) -> Fit:
-    """Descend until the gradient is tol times that at zero."""
-    model = descent.model
-    if tol is None:
-        tol = 1e-12 if model.coef.dtype == np.float64 else 1e-6
-    losses: list[float] = []
-    slope = descent.slope
-    if not math.isfinite(slope):
-        if all(_finite(found) for found, _ in descent.data.visits(0, _IN_ORDER)):
-            raise _out_of_range()
-        raise ValueError("fit: X or y holds NaN or infinity; remove such rows")
-    first = descent.slope0 or slope
-    near = slope <= tol * first
-    reason = "tol" if near else "epochs"
-    for k in () if near else steps:
-        if not descent.step():
-            reason = "tol"  # rounding is all that is left of the gradient
-            break
-        slope = descent.evaluate()
-        losses.append(descent.loss)
-        coef, intercept = model.in_units(model.coef, model.offset)
-        where = Progress(k, k + 1, coef, intercept, descent.loss, descent.lr, None)
-        if callback is not None and callback(where):
-            reason = "callback"
-            break
-        if slope <= tol * first:
-            reason = "tol"
-            break
-    if reason == "epochs" and losses:
-        warnings.warn(
-            f"fit: after {len(losses)} steps the gradient is {slope / first:.2g} times "
-            f"that at zero, not {tol:g}; pass more epochs, ridge, or use lls.solve",
-            ConvergenceWarning,
-            stacklevel=3,
+    def polish(self, directions: Directions) -> None:
+        """Take the best steps along another vector's directions, where they help."""
+        before, norms = self._point, self.norms
+        steps = np.array([directions.best_step(g) for g in self._gradients])
+        self._point = before._replace(step=before.step + steps)
+        self._evaluate()
+        is_worse = self.norms > norms
+        if is_worse.any():
+            self._point = before.where(is_worse, self._point)
+            self._evaluate()
+
+    def _direction(self, k: int, vector: Vector) -> Array:
+        """Return the gradient, made conjugate to earlier directions.
+
+        If nothing of it is new, what is left are errors of earlier steps: then the
+        directions begin anew, or there is none.
+        """
+        gradient: Array = self._gradients[k]
+        if not vector.directions:
+            return gradient
+        if not vector.is_stale:
+            direction = vector.directions.conjugate(gradient)
+            leads_down = _lls.dot(direction, gradient) > 0
+            if leads_down and length(direction) > _NOTHING_NEW * length(gradient):
+                return direction
+        return gradient if vector.renew() else np.zeros_like(gradient)
+
+    def _is_curved(self, direction: Array, norm: float) -> bool:
+        """Whether A d is more than rounding makes of a d in the null space."""
+        at_right_angles = length(self.system.column_norms * direction)
+        return bool(norm > self._rank_tol * at_right_angles)
+
+    def _step(self, k: int, direction: Array, images: Sums) -> Array:
+        """Return the best step along a direction, and keep the direction."""
+        vector, norm = self.state[k], images.norms[k]
+        slope = _lls.dot(self._gradients[k], direction)
+        vector.rate = slope / (norm * norm)
+        vector.moved = slope / norm
+        vector.new_share = length(direction) / length(self._gradients[k])
+        if vector.moved > _CONFIRMS * self._terms(k):  # else it is made of rounding
+            curvature = norm / length(direction)
+            vector.least_curvature = min(vector.least_curvature, curvature)
+        vector.directions.add(direction / norm, images.products[k] / norm)
+        return np.asarray(vector.rate * direction)
+
+    def _evaluate(self) -> None:
+        """Compute all gradients, and see which vectors are done."""
+        sums = self._checked(self.system.residuals(self._point, self._targets))
+        self.squares, self.norms = sums.squares, sums.norms
+        self._gradients = -sums.products
+        # The intercept takes up the mean of residuals at once.
+        intercepts = self._point.step_intercept - sums.mean
+        self._point = self._rebased(self._point._replace(step_intercept=intercepts))
+        for k, vector in enumerate(self.state):
+            self._judge(k, vector)
+
+    def _rebased(self, point: Point) -> Point:
+        """Move the bases of vectors whose residuals are small beside their terms."""
+        is_small = np.zeros(len(self.state), bool)
+        for k, vector in enumerate(self.state):
+            terms = self.system.size * length(point.step[k])
+            if self.norms[k] <= _REBASE * max(vector.base_norm, terms):
+                is_small[k], vector.base_norm = True, self.norms[k]
+        return point.rebased.where(is_small, point)
+
+    def _judge(self, k: int, vector: Vector) -> None:
+        """See whether a vector meets the criteria, or has come to rest."""
+        size, norm, target = self.system.size, self.norms[k], self._target_norms[k]
+        terms = self._terms(k)
+        before, vector.gradient_norm = vector.gradient_norm, length(self._gradients[k])
+        vector.ratio = min(
+            _share(vector.gradient_norm, size * norm), _share(norm, target + terms)
         )
-    coef, intercept = model.in_units(model.coef, model.offset)
-    return Fit(
-        coef=coef,
-        intercept=intercept,
-        n_updates=len(losses),
-        epochs=len(losses),
-        reason=reason,
-        loss=np.array(losses),
-        lr=np.array(descent.rates),
-        validation_loss=None,
-        optimizer=descent.optimizer,
-    )
+        rests = vector.moved <= _CONFIRMS * terms + ATTAINABLE * target
+        is_unchanged = before / 2 <= vector.gradient_norm <= 2 * before
+        vector.is_stale = rests and is_unchanged and vector.new_share < _STALE
+        is_loose = self._tol > ATTAINABLE and k < self._targets
+        if vector.ratio <= (self._tol if is_loose else ATTAINABLE * rests):
+            vector.done = vector.meets_criteria = True
+
+    def _terms(self, k: int) -> float:
+        """Return |A| |z|, of which products A z are sums."""
+        return float(self.system.size * length(self.vectors[k]))
+
+    def _checked(self, sums: Sums) -> Sums:
+        """Return sums that are finite."""
+        if not (np.isfinite(sums.norms).all() and np.isfinite(sums.products).all()):
+            self.system.refuse_range()
+        return sums
 
 
-def _finite(found: Block) -> bool:
-    return all(np.isfinite(a).all() for a in (found.X[0], found.y))
+def _share(part: float, whole: float) -> float:
+    """Return part / whole; 0 of 0 is 0."""
+    return part / whole if whole else math.inf * part if part else 0.0
 
 
-def _out_of_range() -> ValueError:
-    return ValueError(
-        "fit: squares of X or y leave the range of their type; scale them"
-    )
-
-
-def _turn(d: list[Array], g: list[Array], beta: float) -> None:
-    """Let d be g + beta d, in its own type."""
-    for direction, a in zip(d, g, strict=True):
-        direction[...] = a + beta * direction.astype(np.float64)
-
-
-def _slopes(model: Model) -> list[Array]:
-    found = [model.gradient.astype(np.float64)]
-    if model.offset_gradient is not None:
-        found.append(model.offset_gradient.astype(np.float64))
-    return found
-
-
-def _inner(a: list[Array], b: list[Array]) -> float:
-    """Return the exactly rounded sum of all products: the same on every machine."""
-    products = np.concatenate(
-        [(x.astype(np.float64) * y).ravel() for x, y in zip(a, b, strict=True)]
-    )
-    if not np.isfinite(products).all():
-        return math.nan
-    try:
-        return math.fsum(products)
-    except OverflowError:
-        return math.inf
+def length(a: Array) -> float:
+    """Return the norm of a vector, with the same bits on every machine."""
+    return math.sqrt(_lls.dot(a, a))

@@ -183,8 +183,8 @@ class InMemory:
 class Chunks:
     """An iterable of (X, y) or (X, y, sample_weight), read anew in each epoch."""
 
-    def __init__(self, chunks: Iterable[Any]) -> None:
-        self._chunks = chunks
+    def __init__(self, chunks: Iterable[Any], *, wide_targets: bool = False) -> None:
+        self._chunks, self._wide_targets = chunks, wide_targets
         self.once = iter(chunks) is chunks
         found = iter(chunks)
         ahead = next(found, _NONE)
@@ -204,7 +204,7 @@ class Chunks:
                 f"{who} must be a tuple (X, y) or (X, y, sample_weight), got "
                 f"{type(chunk).__name__}; for arrays pass y too"
             )
-        return block(who, *chunk)
+        return block(who, *chunk, wide_targets=self._wide_targets)
 
     def first(self) -> Block:
         return self._first
@@ -240,8 +240,18 @@ class Chunks:
             raise ValueError("fit: sample_weight is zero for all rows of all chunks")
 
 
-def block(who: str, X: Any, y: npt.ArrayLike, sample_weight: Any = None) -> Block:
-    """Return rows of arrays or a sparse matrix, copied only if need be."""
+def block(
+    who: str,
+    X: Any,
+    y: npt.ArrayLike,
+    sample_weight: Any = None,
+    *,
+    wide_targets: bool = False,
+) -> Block:
+    """Return rows of arrays or a sparse matrix, copied only if need be.
+
+    With `wide_targets`, y is float64 where the type of X would round it.
+    """
     if _is_sparse(X):
         parts, shape = _csr(f"{who}: X", X)
     else:
@@ -258,7 +268,10 @@ def block(who: str, X: Any, y: npt.ArrayLike, sample_weight: Any = None) -> Bloc
     if sample_weight is not None:
         weight = check.weights(f"{who}: sample_weight", sample_weight, len(ya))
     targets = None if ya.ndim == 1 else ya.shape[1]
-    flat = check.narrowed(f"{who}: y", ya, parts[0].dtype)
+    target_dtype = parts[0].dtype
+    if wide_targets and ya.dtype != np.float32:
+        target_dtype = np.dtype(np.float64)
+    flat = check.narrowed(f"{who}: y", ya, target_dtype)
     table = flat[:, np.newaxis] if ya.ndim == 1 else flat
     given = (*parts, flat) if weight is None else (*parts, flat, weight)
     return Block(parts, table, weight, shape[1], targets, given)

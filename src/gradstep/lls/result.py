@@ -61,6 +61,8 @@ class Fit:
     validation_loss : ndarray, shape (epochs,), or None
     optimizer : Optimizer
         As it stands after the last update.
+    message : str or None
+        What `fit` has warned of.
     """
 
     coef: Array
@@ -72,6 +74,7 @@ class Fit:
     lr: Array
     validation_loss: Array | None
     optimizer: Optimizer
+    message: str | None = None
 
 
 class DivergenceError(FloatingPointError):

@@ -10,6 +10,12 @@ from gradstep import lls
 from gradstep.lls.fit import Callback
 from gradstep.structure import Array
 
+# What `lls.fit` advises, and what an estimator calls it.
+_WORDS = {
+    "pass more epochs, ridge,": "raise max_iter or alpha,",
+    "pass ridge": "pass alpha > 0",
+}
+
 
 # scikit-learn has no types, so what it has is Any.
 class ConvergenceWarning(
@@ -40,26 +46,28 @@ def start(who: str, model: Any, y: Array) -> dict[str, Any]:
 def quietly(
     X: Any, y: Array, sample_weight: Any, callback: Callback, options: dict[str, Any]
 ) -> lls.Fit:
-    """Fit without the warning of `lls.fit`, in whose place comes the one above.
+    """Fit without the warnings of `lls.fit`, in whose place comes the one above.
 
-    It is told by its words: filters that threads restore in the wrong order stay, and
-    must not silence ours, which is a subclass.
+    They are told by their words: filters that threads restore in the wrong order stay,
+    and must not silence ours, which is a subclass.
     """
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "fit: after", lls.ConvergenceWarning)
+        warnings.filterwarnings("ignore", "fit: ", lls.ConvergenceWarning)
         return lls.fit(X, y, sample_weight=sample_weight, callback=callback, **options)
 
 
 def warn_of(who: str, done: lls.Fit, tol: float | None, *, exact: bool) -> None:
-    """Warn if there was something to wait for, and it did not come."""
-    if done.reason != "epochs" or (tol is None and not exact):
-        return
-    if exact:
-        what = "the gradient is not yet tol times what it was; raise max_iter or alpha"
-    else:
-        what = f"the loss still falls by more than tol={tol:g} of it; raise max_iter"
-    warnings.warn(
-        f"{who}: after {done.epochs} {'steps' if exact else 'epochs'} {what}",
-        ConvergenceWarning,
-        stacklevel=4,  # above fit, and above what cares for its callbacks
-    )
+    """Warn if a fit ended before it came as near as was asked, or as it might."""
+    message = None
+    if exact and done.message is not None:
+        message = done.message.removeprefix("fit: ")
+        for ours, theirs in _WORDS.items():
+            message = message.replace(ours, theirs)
+    elif not exact and tol is not None and done.reason == "epochs":
+        message = (
+            f"after {done.epochs} epochs the loss still falls by more than tol={tol:g} "
+            "of it; raise max_iter"
+        )
+    if message is not None:
+        # Above fit, and above what cares for its callbacks.
+        warnings.warn(f"{who}: {message}", ConvergenceWarning, stacklevel=4)

@@ -32,7 +32,8 @@ class LLSRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):  # type
     fit_intercept : bool, default True
         Whether there is a b, which is not penalised.
     optimizer : str, class or callable, optional
-        None: descend along conjugate directions, on all rows. A name in
+        None: the exact solution, along conjugate directions, on all rows; of several
+        the one of least norm. A name in
         ``gradstep.OPTIMIZERS``, a class of these, or what takes coefficients and
         returns an optimizer of them: ``functools.partial(gs.SGD, momentum=0.9)``.
         Gradients are means over a batch.
@@ -46,11 +47,11 @@ class LLSRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):  # type
     tol : float, optional
         At least 0. Stop when for `n_iter_no_change` epochs the loss has not fallen
         below (1 - tol) times the least so far. By default never, but 1e-4 with
-        `early_stopping`. Without an `optimizer`, stop when the gradient is `tol` times
-        what it was, by default 1e-12, for float32 1e-6.
+        `early_stopping`. Without an `optimizer`, the criteria of `lls.fit`, by default
+        as exact as rounding allows.
     standardize : bool, optional
         Train on standardised features; coefficients and penalty stay in the units of
-        X. By default only without an `optimizer`.
+        X. Without an `optimizer` it makes no difference.
     average : bool or int, default False
         Return the mean of the coefficients after each update, and after how many
         updates that begins.
@@ -181,7 +182,9 @@ class LLSRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):  # type
         Warns
         -----
         ConvergenceWarning
-            If `max_iter` does not suffice for `tol`.
+            If `max_iter` does not suffice for `tol`; without an `optimizer` also if
+            columns depend on one another so nearly that half of the digits of
+            coefficients may be wrong.
         """
         who = "LLSRegressor.fit"
         options = parameters.of_fit(who, self)

@@ -1,0 +1,261 @@
+"""All rows of a problem as one linear system, in float64 and in units of its own."""
+
+import copy
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from gradstep import _lls
+from gradstep.lls.columns import Columns
+from gradstep.lls.data import Block, Data, Order
+from gradstep.lls.model import slices
+from gradstep.lls.units import powers_of_two
+from gradstep.structure import Array
+
+_IN_ORDER = Order(None, 0, None)
+
+# Columns whose norms are within this ratio of one another are measured in one unit.
+_ALIKE = 64.0
+
+# Larger weights, and smaller largest ones, are multiplied by a power of two.
+_MODERATE = 2.0**64
+
+# Norms whose products with residuals neither overflow nor lose digits.
+_SMALLEST, _LARGEST = 2.0**-960, 2.0**960
+
+# What overflows is seen in the results.
+quietly = np.errstate(over="ignore", under="ignore", invalid="ignore")
+
+
+class Point(NamedTuple):
+    """K vectors and their intercepts, as sums of a base and a step from it.
+
+    What the base leaves over is computed with the same rounding in every pass, so the
+    products with it are as exact as they are small.
+    """
+
+    base: Array  # (K, L)
+    step: Array
+    base_intercept: Array  # (K,), in the units of targets
+    step_intercept: Array
+
+    @property
+    def vectors(self) -> Array:
+        """The sums of vectors."""
+        return np.asarray(self.base + self.step)
+
+    @property
+    def intercepts(self) -> Array:
+        """The sums of intercepts."""
+        return np.asarray(self.base_intercept + self.step_intercept)
+
+    @property
+    def rebased(self) -> "Point":
+        """The same vectors as bases, with steps of 0."""
+        zeros = np.zeros_like(self.step_intercept)
+        return Point(self.vectors, np.zeros_like(self.step), self.intercepts, zeros)
+
+    def where(self, mask: Array, others: "Point") -> "Point":
+        """Return these vectors where the mask (K,) is true, and else the others."""
+        rows = mask[:, np.newaxis]
+        return Point(
+            np.where(rows, self.base, others.base),
+            np.where(rows, self.step, others.step),
+            np.where(mask, self.base_intercept, others.base_intercept),
+            np.where(mask, self.step_intercept, others.step_intercept),
+        )
+
+
+class Sums(NamedTuple):
+    """What a pass over all rows gives for each of K vectors."""
+
+    products: Array  # (K, L): A' times residuals, or times images
+    mean: Array  # (K,): the weighted mean of residuals, which the intercept takes up
+    squares: Array  # (K,): the sums of squares of residuals or images less their mean
+    norms: Array  # (K,): the same with the penalty's rows, and their roots
+
+
+class System:
+    r"""Rows of a least-squares problem as :math:`A z \approx t`, with sizes near 1.
+
+    .. math::
+        A = \sqrt S (X - \bar x) D, \quad t = \sqrt S (y - \bar y) u
+
+    with means only if there is an intercept, and the rows :math:`\sqrt{\text{ridge}} D`
+    of a penalty below A. D and u are powers of two, so nothing is rounded. D is one
+    number if the norms of columns are alike, and then the shortest z has the shortest
+    coefficients; otherwise each column has its own, near the reciprocal of its norm. A
+    column of norm 0 is left out: its coefficient is 0.
+    """
+
+    def __init__(self, data: Data, *, intercept: bool, ridge: float) -> None:
+        self.data, self.intercept = data, intercept
+        self.features = data.features
+        self.targets = 1 if data.targets is None else data.targets
+        self._weight_unit = 1.0
+        largest_weight = self._measure()
+        if largest_weight and not 1 / _MODERATE <= largest_weight <= _MODERATE:
+            self._weight_unit = float(1 / powers_of_two(np.asarray(largest_weight)))
+            self._measure()
+        self.ridge = ridge * self._weight_unit
+        self.norms = np.hypot(self._column_norms, math.sqrt(self.ridge))
+        used = self.norms > 0
+        alike = used.any() and self.norms.max() <= _ALIKE * self.norms[used].min()
+        sizes = np.full(self.features, self.norms.max()) if alike else self.norms
+        self.multiply_by(np.where(used, 1 / powers_of_two(sizes), 0.0))
+
+    # -- sizes and units
+
+    @quietly
+    def _measure(self) -> float:
+        """Find means and norms of all columns; return the largest weight."""
+        X = Columns(self.features, self.data.dtype, centred=self.intercept)
+        y: Columns | None = None
+        self.rows, largest_weight = 0, 0.0
+        for block, route in self.data.visits(0, _IN_ORDER):
+            y = y or Columns(self.targets, block.y.dtype, centred=self.intercept)
+            weight, parts = self._weights(block), slices(route, block.row_bytes)
+            X.extend(block.X, weight, parts)
+            y.extend((block.y,), weight, parts)
+            self.rows += len(route.rows)
+            self.is_sparse = len(block.X) > 1
+            here = 1.0 if block.weight is None else block.weight.max(initial=0.0)
+            largest_weight = max(largest_weight, float(here))
+        y = y or Columns(self.targets, self.data.dtype, centred=self.intercept)
+        self._check_range(X.ranges, y.ranges)
+        for block, route in self.data.visits(0, _IN_ORDER):
+            weight, parts = self._weights(block), slices(route, block.row_bytes)
+            X.spread(block.X, weight, parts)
+            y.spread((block.y,), weight, parts)
+        self.weight, self.centre = X.weight, X.centre
+        self._column_norms, target_norms = X.norms(self.rows), y.norms(self.rows)
+        self._check_range(self.centre, self._column_norms, y.centre, target_norms)
+        self.target_unit = 1 / powers_of_two(target_norms)
+        self.target_norms = target_norms * self.target_unit
+        self.target_centre = y.centre * self.target_unit
+        return largest_weight
+
+    def _weights(self, block: Block) -> Array | None:
+        if block.weight is None or self._weight_unit == 1:
+            return block.weight
+        return np.asarray(block.weight * self._weight_unit)
+
+    def _check_range(self, *sizes: Array) -> None:
+        """Refuse sizes that are not finite, or whose products would not be exact."""
+        some = np.abs(np.concatenate(sizes))
+        if not (np.isfinite(some).all() and (some[some > 0] <= _LARGEST).all()):
+            self.refuse_range()
+        for size in sizes:
+            if ((size != 0) & (np.abs(size) < _SMALLEST)).any():
+                self.refuse_range()
+
+    def refuse_range(self) -> None:
+        """Raise for sums that are not finite, or numbers that have no exact sums."""
+        for block, _ in self.data.visits(0, _IN_ORDER):
+            if not (np.isfinite(block.X[0]).all() and np.isfinite(block.y).all()):
+                raise ValueError("fit: X or y holds NaN or infinity; remove such rows")
+        raise ValueError(
+            "fit: squares of X or y leave the range of float64; multiply X or y by a "
+            "power of two"
+        )
+
+    def multiply_by(self, inverse: Array) -> None:
+        """Let D be these powers of two; 0 leaves a column out."""
+        self.inverse = inverse
+        self._penalty = np.square(math.sqrt(self.ridge) * inverse)
+        self.column_norms = self.norms * inverse
+        # Frobenius' norm of A.
+        self.size = math.sqrt(_lls.dot(self.column_norms, self.column_norms))
+
+    def in_one_unit(self) -> "System":
+        """Return the same system with one number as D."""
+        system = copy.copy(self)
+        unit = float(1 / powers_of_two(self.norms.max(initial=0.0)))
+        system.multiply_by(np.where(self.norms > 0, unit, 0.0))
+        return system
+
+    @property
+    def has_one_unit(self) -> bool:
+        """Whether D is one number."""
+        return len(np.unique(self.inverse[self.inverse > 0])) <= 1
+
+    @quietly
+    def coefficients(self, z: Array) -> Array:
+        """Return the coefficients of X, (K, L), for targets as they were given."""
+        return np.asarray(z * self.inverse / self.target_unit[:, np.newaxis])
+
+    def loss(self, squares: Array) -> float:
+        """Return the mean over rows of s |r|^2, from the sums of squares of targets."""
+        with np.errstate(over="ignore"):
+            parts = squares / np.square(self.target_unit) / self._weight_unit
+        return float(parts.sum() / self.rows) if self.rows else math.nan
+
+    @quietly
+    def vectors(self, coefficients: Array) -> Array:
+        """Return vectors that have these coefficients, but for columns left out."""
+        scaled = coefficients * self.target_unit[:, np.newaxis]
+        used = self.inverse > 0
+        return np.where(used, scaled / np.where(used, self.inverse, 1.0), 0.0)
+
+    # -- passes over all rows
+
+    @quietly
+    def residuals(self, point: Point, targets: int) -> Sums:
+        r"""Return what :math:`r = A z - t` gives, t being 0 past the targets."""
+        unit = np.zeros(len(point.base))
+        unit[:targets] = self.target_unit[:targets]
+        sums = self._pass(
+            point.base, point.step, point.base_intercept, point.step_intercept, unit
+        )
+        return self._with_penalty(sums, point.vectors)
+
+    @quietly
+    def images(self, directions: Array) -> Sums:
+        """Return what A d gives for each direction d."""
+        zeros = np.zeros(len(directions))
+        sums = self._pass(None, directions, zeros, zeros, zeros)
+        return self._with_penalty(sums, directions)
+
+    def _pass(
+        self,
+        base: Array | None,
+        step: Array,
+        constant: Array,
+        step_constant: Array,
+        unit: Array,
+    ) -> Sums:
+        step = np.ascontiguousarray(step * self.inverse)
+        if base is not None:
+            base = np.ascontiguousarray(base * self.inverse)
+        if self.is_sparse:  # from zeros that are not stored, no mean can be subtracted
+            constant = constant - self._products_with_centre(base)
+            step_constant = step_constant - self._products_with_centre(step)
+        rows = _lls.System(self.features, len(step), self.data.dtype)
+        rows.set_point(self.centre, base, step, constant, unit, step_constant)
+        for block, route in self.data.visits(0, _IN_ORDER):
+            y = block.y if unit.any() else None
+            rows.set_data(block.X, y, self._weights(block))
+            for part in slices(route, block.row_bytes):
+                rows.add(part.rows)
+        products, pulls, squares = rows.collect()
+        if self.is_sparse:
+            products = products - pulls[:, np.newaxis] * self.centre
+        mean = np.zeros(len(step))
+        if self.intercept and self.weight:
+            mean = pulls / self.weight
+            squares = np.maximum(squares - mean * pulls, 0.0)
+        return Sums(products * self.inverse, mean, squares, squares)
+
+    def _products_with_centre(self, coefficients: Array | None) -> Array:
+        if coefficients is None:
+            return np.zeros(1)
+        return np.array([_lls.dot(self.centre, w) for w in coefficients])
+
+    def _with_penalty(self, sums: Sums, vectors: Array) -> Sums:
+        products, squares = sums.products, sums.squares
+        if self.ridge:
+            shares = vectors * self._penalty
+            products = products + shares
+            squares = squares + [_lls.dot(s, z) for s, z in zip(shares, vectors)]
+        return Sums(products, sums.mean, sums.squares, np.sqrt(squares))
