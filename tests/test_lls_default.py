@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 from scipy import sparse
 from sklearn.datasets import load_breast_cancer, load_diabetes
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LinearRegression
 
 from gradstep import lls
+from gradstep.sklearn import LLSRegressor
 from training import bits, distance, mean_square, normal, problem, weights
 
 LOADERS = {"diabetes": load_diabetes, "breast cancer": load_breast_cancer}
@@ -88,6 +91,160 @@ def test_units_beyond_those_of_squares(scale: float) -> None:
         assert distance(found * scale, want) < 1e-9
 
 
+def straight(n: int = 200, dtype: str = "f8") -> tuple[Any, Any]:
+    """Two columns, and targets of coefficients 1 and 2 with some noise."""
+    rng = np.random.default_rng(8)
+    X = rng.standard_normal((n, 2)).astype(dtype)
+    return X, X @ [1.0, 2.0] + 0.1 * rng.standard_normal(n)
+
+
+@pytest.mark.parametrize("mean", [1e5, 1.7e9, -1e12])
+@pytest.mark.parametrize("target_dtype", ["f4", "f8"])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_mean_of_targets_costs_no_digits(
+    dtype: str, target_dtype: str, mean: float
+) -> None:
+    X, y = straight(dtype=dtype)
+    y = (y + mean).astype(target_dtype)
+    want = lls.solve(X.astype("f8"), y.astype("f8"), intercept=True)
+    done = lls.fit(X, y, intercept=True)
+    assert distance(done.coef, want.coef) < 4 * np.finfo(dtype).eps
+    assert distance(done.intercept, want.intercept) < 4 * np.finfo(dtype).eps
+
+
+@pytest.mark.parametrize("target_dtype", ["i8", "f8"])
+def test_nanoseconds_since_1970_are_fitted(target_dtype: str) -> None:
+    X, y = straight()
+    y = (1e3 * y + 1.7e18).astype(target_dtype)
+    want = lls.solve(X, y, intercept=True)
+    done = lls.fit(X, y, intercept=True)
+    assert distance(done.coef, want.coef) < 1e-14
+
+
+def test_targets_do_not_depend_on_one_another() -> None:
+    X, y = straight()
+    both = lls.fit(X, np.c_[1e9 * y + 1e15, y], intercept=True)
+    for k, t in enumerate((1e9 * y + 1e15, y)):
+        alone = lls.fit(X, t, intercept=True)
+        assert both.coef[:, k].tobytes() == alone.coef.tobytes()
+        assert both.intercept[k] == alone.intercept
+
+
+@pytest.mark.parametrize(("dtype", "apart"), [("f4", 0.1), ("f8", 1e-5)])
+def test_nearly_equal_columns_take_few_steps(dtype: str, apart: float) -> None:
+    rng = np.random.default_rng(9)
+    x = rng.standard_normal(500)
+    X = np.c_[x, x + apart * rng.standard_normal(500)].astype(dtype)
+    y = (X @ [1.0, 2.0] + rng.standard_normal(500)).astype(dtype)
+    done = lls.fit(X, y, intercept=True)
+    want = lls.solve(X.astype("f8"), y.astype("f8"), intercept=True)
+    assert (done.reason, done.epochs < 10) == ("tol", True)
+    assert distance(done.coef, want.coef) < 1e-7
+
+
+def test_large_column_beside_a_column_of_ones() -> None:
+    x = np.arange(100.0) + 4e9
+    X = np.c_[x, np.ones(100)]
+    done = lls.fit(X, 7 * x + 3)
+    assert abs(done.coef[0] - 7) < 1e-6
+    np.testing.assert_allclose(X @ done.coef, 7 * x + 3, rtol=1e-15)
+
+
+@pytest.mark.parametrize("unit", [1e-170, 1e-100, 1e150])
+@pytest.mark.parametrize("target_unit", [1e-100, 1.0, 1e100])
+@pytest.mark.parametrize("intercept", [False, True])
+def test_units_cost_no_digits(unit: float, target_unit: float, intercept: bool) -> None:
+    X, y = straight()
+    want = lls.solve(X, y, intercept=intercept)
+    units = np.array([unit, 1.0])
+    done = lls.fit(X * units, y * target_unit, intercept=intercept)
+    np.testing.assert_allclose(
+        done.coef / target_unit * units, want.coef, rtol=1e-14, atol=0
+    )
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_coefficients_beyond_their_type_are_refused(dtype: str) -> None:
+    X, y = straight(dtype=dtype)
+    unit = np.finfo(dtype).max ** 0.6
+    with pytest.raises(FloatingPointError, match=r"coef overflows float.*multiply X"):
+        lls.fit(X / unit, y * unit)
+    with pytest.raises(FloatingPointError, match=r"coef is too small .* divide X"):
+        lls.fit(X * unit, y / unit)
+
+
+@pytest.mark.parametrize("power", [-300, 0, 300])
+def test_a_power_of_two_of_all_weights_changes_no_bit(power: int) -> None:
+    X, y = straight()
+    weight = weights(len(X))
+    done = lls.fit(X, y, sample_weight=weight, intercept=True)
+    scaled = lls.fit(X, y, sample_weight=weight * 2.0 ** (2 * power), intercept=True)
+    assert bits(scaled) == bits(done)
+
+
+def one_hot(n: int) -> Any:
+    """Two categories, whose columns add up to 1, beside a large and a small column."""
+    rng = np.random.default_rng(11)
+    codes = [np.eye(k)[rng.integers(0, k, n)] for k in (3, 5)]
+    return np.c_[*codes, 1e3 * rng.standard_normal(n), 1e-3 * rng.standard_normal(n)]
+
+
+@pytest.mark.parametrize("n", [6, 300])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("intercept", [False, True])
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_array])
+def test_of_several_solutions_the_shortest_is_returned(
+    form: Any, intercept: bool, weighted: bool, n: int
+) -> None:
+    X = one_hot(n)
+    y = X @ np.arange(1.0, 11) + np.random.default_rng(12).standard_normal(n)
+    weight = weights(n) if weighted else None
+    linear = LinearRegression(fit_intercept=intercept, tol=1e-14)
+    linear.fit(X, y, sample_weight=weight)
+    model = LLSRegressor(fit_intercept=intercept).fit(form(X), y, weight)
+    assert distance(model.coef_, linear.coef_) < 1e-8
+    np.testing.assert_allclose(model.intercept_, linear.intercept_, atol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_columns_that_depend_up_to_rounding_count_as_dependent(dtype: str) -> None:
+    X = one_hot(500)[:, :8]
+    X = ((X - X.mean(axis=0)) / X.std(axis=0)).astype(dtype)
+    y = (X @ np.arange(8.0) + np.random.default_rng(1).standard_normal(500)).astype(
+        dtype
+    )
+    want = lls.solve(X, y, intercept=True)
+    assert want.rank == 6
+    done = lls.fit(X, y, intercept=True)
+    assert distance(done.coef, want.coef) < 16 * np.finfo(dtype).eps
+
+
+def test_start_does_not_lengthen_the_solution() -> None:
+    X = one_hot(300)
+    y = X @ np.arange(1.0, 11)
+    done = lls.fit(X, y, coef0=np.full(10, 3.0))
+    assert distance(done.coef, lls.fit(X, y).coef) < 1e-9
+
+
+def test_a_large_condition_is_named() -> None:
+    rng = np.random.default_rng(13)
+    x = rng.standard_normal(100)
+    X = np.c_[x, x + 1e-14 * rng.standard_normal(100)]
+    y = x + rng.standard_normal(100)
+    with pytest.warns(lls.ConvergenceWarning, match=r"condition of X is about \de\+14"):
+        done = lls.fit(X, y)
+    assert "pass ridge" in done.message
+    with pytest.warns(ConvergenceWarning, match=r"^LLSRegressor.fit: .* alpha > 0"):
+        LLSRegressor().fit(X, y)
+
+
+def test_ridge_does_not_need_the_number_of_rows_beforehand() -> None:
+    X, y = straight()
+    chunks = [(X[:70], y[:70]), (X[70:], y[70:])]
+    whole = lls.fit(X, y, ridge=3.0, intercept=True)
+    assert bits(lls.fit(chunks, ridge=3.0, intercept=True)) == bits(whole)
+
+
 def dependent() -> tuple[Any, Any]:
     X, y = problem(50, 8)
     X[:, 5], X[:, 6] = X[:, 2], X[:, 1] + 2 * X[:, 0]
@@ -96,17 +253,15 @@ def dependent() -> tuple[Any, Any]:
 
 @pytest.mark.parametrize("intercept", [False, True])
 def test_columns_that_depend_on_others_have_a_minimiser_too(intercept: bool) -> None:
-    """Of the least size in its own units: in those of X if not standardized."""
     X, y = dependent()
     w, b = normal(X, y, intercept=intercept)
     done = lls.fit(X, y, intercept=intercept)
     least = mean_square(X, y, w, b)
     assert mean_square(X, y, done.coef, done.intercept) < least * (1 + 1e-12)
-    plain = lls.fit(X, y, intercept=intercept, standardize=False)
-    assert distance(plain.coef, w) < 1e-9
+    assert distance(done.coef, w) < 1e-9
     exact(X, y, intercept=intercept, ridge=1.0)
     fat, short = problem(5, 12)
-    done = lls.fit(fat, short, intercept=intercept, standardize=False)
+    done = lls.fit(fat, short, intercept=intercept)
     assert mean_square(fat, short, done.coef, done.intercept) < 1e-20
     if not intercept:
         assert distance(done.coef, normal(fat, short)[0]) < 1e-9

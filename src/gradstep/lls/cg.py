@@ -10,8 +10,8 @@ a large condition takes many times as many steps.
 
 A vector is done by the criteria of LSQR: its gradient is small,
 :math:`|A^\top r| \le \text{tol} |A| |r|`, or its residual is, :math:`|r| \le \text{tol}
-(|t| + |A| |z|)`. Either means that z solves exactly a system that differs from the
-given one by a share of tol.
+(|t| + |N z|)` with the norms N of columns. Either means that z solves exactly a system
+that differs from the given one by a share of tol.
 
 Hestenes and Stiefel, "Methods of conjugate gradients for solving linear systems", 1952;
 Paige and Saunders, "LSQR", ACM TOMS 8, 1982; for conjugation again, Simon, "The Lanczos
@@ -29,7 +29,7 @@ from gradstep.structure import Array
 _EPS = float(np.finfo(np.float64).eps)
 
 # What rounding leaves of gradients and residuals, relative to their terms.
-ATTAINABLE = 4 * _EPS
+ATTAINABLE = 8 * _EPS
 
 # A last step that moved A z by no more of its size confirms the criteria.
 _CONFIRMS = 64 * _EPS
@@ -43,6 +43,9 @@ _STALE = 0.1
 
 # How often a vector may begin with new directions before that has halved its ratio.
 _RENEWALS = 5
+
+# A step that makes a residual longer than this, beside before, is taken back.
+_GROWS = 1 + 1e-6
 
 # A residual this small beside what it was computed from becomes that of a new base.
 _REBASE = 1 / 4
@@ -145,14 +148,19 @@ class Descent:
         rank_tol: float,
     ) -> None:
         self.system, self._targets = system, targets
-        self._tol, self._rank_tol = tol, rank_tol
+        self.tol, self._rank_tol = tol, rank_tol
         K, L = start.shape
+        # A share that is made of rounding.
+        self._rounding = ATTAINABLE * math.sqrt(max(1, L)) * system.rounding
         capacity = _MEMORY // (16 * max(1, L) * max(1, K))
         self.state = [Vector(Directions(L, capacity)) for _ in range(K)]
-        intercepts, self._target_norms = np.zeros(K), np.zeros(K)
-        intercepts[:targets] = system.target_centre[:targets]
+        centre, self._target_norms = np.zeros(K), np.zeros(K)
+        centre[:targets] = system.target_centre[:targets]
         self._target_norms[:targets] = system.target_norms[:targets]
-        self._point = Point(start, np.zeros_like(start), intercepts, np.zeros(K))
+        self._point = Point(start, np.zeros_like(start), centre, np.zeros(K))
+        self.squares: Array = np.zeros(K)
+        self.norms: Array = np.zeros(K)
+        self._gradients: Array = np.zeros_like(start)
         self._evaluate()
 
     @property
@@ -161,9 +169,9 @@ class Descent:
         return self._point.vectors
 
     @property
-    def intercepts(self) -> Array:
-        """Of the centred system, in the units of targets, (K,)."""
-        return self._point.intercepts
+    def intercepts(self) -> tuple[Array, Array]:
+        """Of the centred system, in the units of targets: two for each, (K,)."""
+        return self._point.centre, self._point.offset
 
     @property
     def done(self) -> bool:
@@ -172,30 +180,50 @@ class Descent:
 
     def advance(self) -> None:
         """Take a step with each vector that is not done."""
-        directions = np.zeros_like(self._gradients)
+        directions: Array = np.zeros_like(self._gradients)
         for k, vector in enumerate(self.state):
             if not vector.done:
                 directions[k] = self._direction(k, vector)
         images = self._checked(self.system.images(directions))
         step = self._point.step.copy()
         for k, vector in enumerate(self.state):
-            if not vector.done and self._is_curved(directions[k], images.norms[k]):
+            if vector.done:
+                continue
+            curvature = self._curvature(directions[k], images.norms[k])
+            if curvature > self._rank_tol:
                 step[k] += self._step(k, directions[k], images)
-            else:  # what is left of the gradient is rounding
+            elif curvature > self._rounding or not vector.directions:
+                vector.done = True  # the rest of the gradient is in the null space
+            elif not vector.renew():
                 vector.done = True
-        self._point = self._point._replace(step=step)
-        self._evaluate()
+        self._move(self._point._replace(step=step))
 
     def polish(self, directions: Directions) -> None:
         """Take the best steps along another vector's directions, where they help."""
-        before, norms = self._point, self.norms
         steps = np.array([directions.best_step(g) for g in self._gradients])
-        self._point = before._replace(step=before.step + steps)
+        self._move(self._point._replace(step=self._point.step + steps))
+
+    def _move(self, point: Point) -> None:
+        """Go to a point, but not with vectors whose residuals would grow.
+
+        The best step along a direction makes a residual shorter, unless the direction
+        is made of rounding.
+        """
+        before, squares, norms = self._point, self.squares, self.norms
+        gradients, self._point = self._gradients, point
         self._evaluate()
-        is_worse = self.norms > norms
-        if is_worse.any():
-            self._point = before.where(is_worse, self._point)
-            self._evaluate()
+        terms = np.array([self._terms(k) for k in range(len(norms))])
+        stays = self.norms > _GROWS * norms + _CONFIRMS * terms
+        if not stays.any():
+            return
+        self._point = before.where(stays, self._point)
+        self.squares = np.where(stays, squares, self.squares)
+        self.norms = np.where(stays, norms, self.norms)
+        self._gradients = np.where(stays[:, np.newaxis], gradients, self._gradients)
+        for k, vector in enumerate(self.state):
+            if stays[k]:
+                self._judge(k, vector)
+                vector.is_stale = True
 
     def _direction(self, k: int, vector: Vector) -> Array:
         """Return the gradient, made conjugate to earlier directions.
@@ -213,10 +241,9 @@ class Descent:
                 return direction
         return gradient if vector.renew() else np.zeros_like(gradient)
 
-    def _is_curved(self, direction: Array, norm: float) -> bool:
-        """Whether A d is more than rounding makes of a d in the null space."""
-        at_right_angles = length(self.system.column_norms * direction)
-        return bool(norm > self._rank_tol * at_right_angles)
+    def _curvature(self, direction: Array, norm: float) -> float:
+        """Return |A d| beside what it would be if columns were at right angles."""
+        return _share(norm, length(self.system.column_norms * direction))
 
     def _step(self, k: int, direction: Array, images: Sums) -> Array:
         """Return the best step along a direction, and keep the direction."""
@@ -237,8 +264,8 @@ class Descent:
         self.squares, self.norms = sums.squares, sums.norms
         self._gradients = -sums.products
         # The intercept takes up the mean of residuals at once.
-        intercepts = self._point.step_intercept - sums.mean
-        self._point = self._rebased(self._point._replace(step_intercept=intercepts))
+        offset = self._point.offset - sums.mean
+        self._point = self._rebased(self._point._replace(offset=offset))
         for k, vector in enumerate(self.state):
             self._judge(k, vector)
 
@@ -246,7 +273,7 @@ class Descent:
         """Move the bases of vectors whose residuals are small beside their terms."""
         is_small = np.zeros(len(self.state), bool)
         for k, vector in enumerate(self.state):
-            terms = self.system.size * length(point.step[k])
+            terms = length(self.system.column_norms * point.step[k])
             if self.norms[k] <= _REBASE * max(vector.base_norm, terms):
                 is_small[k], vector.base_norm = True, self.norms[k]
         return point.rebased.where(is_small, point)
@@ -262,13 +289,13 @@ class Descent:
         rests = vector.moved <= _CONFIRMS * terms + ATTAINABLE * target
         is_unchanged = before / 2 <= vector.gradient_norm <= 2 * before
         vector.is_stale = rests and is_unchanged and vector.new_share < _STALE
-        is_loose = self._tol > ATTAINABLE and k < self._targets
-        if vector.ratio <= (self._tol if is_loose else ATTAINABLE * rests):
+        is_loose = self.tol > ATTAINABLE and k < self._targets
+        if vector.ratio <= (self.tol if is_loose else ATTAINABLE * rests):
             vector.done = vector.meets_criteria = True
 
     def _terms(self, k: int) -> float:
-        """Return |A| |z|, of which products A z are sums."""
-        return float(self.system.size * length(self.vectors[k]))
+        """Return |N z|, the length of A z if columns were at right angles."""
+        return length(self.system.column_norms * self.vectors[k])
 
     def _checked(self, sums: Sums) -> Sums:
         """Return sums that are finite."""

@@ -26,8 +26,6 @@ from gradstep.lls.system import System, quietly
 from gradstep.optimizers import SGD
 from gradstep.structure import Array
 
-_EPS = float(np.finfo(np.float64).eps)
-
 # Random numbers of which this share is left had no part in the null space.
 _GONE = 1e-3
 
@@ -35,7 +33,10 @@ _GONE = 1e-3
 _SEARCH = 3
 
 # What the criteria compare with tol, if a fit of few steps is as good as any.
-_CLOSE = 16 * ATTAINABLE
+_CLOSE = 8 * ATTAINABLE
+
+# How often parts in the null space are subtracted.
+_TURNS = 3
 
 # A user should know if coefficients may be off by this share of them.
 _UNCERTAIN = 0.1
@@ -57,10 +58,9 @@ class Solver:
         self._targets, self._tol = system.targets, max(tol, _CLOSE)
         used = system.inverse > 0
         columns = int(np.count_nonzero(used))
-        self._rank_tol = _rank_tol(data.dtype, columns)
+        self._rank_tol = _rank_tol(data.dtype, columns, system.rounding)
         self._half_of_digits = math.sqrt(float(np.finfo(data.dtype).eps))
         self._is_deficient = ridge == 0 and columns > system.rows - intercept
-        self._must_shorten = start is not None or not system.has_one_unit
         self._random = np.where(used, _random(system.features), 0.0)
         self._gone = _GONE * length(self._random) / math.sqrt(max(1, columns))
         vectors = np.zeros((system.targets, system.features))
@@ -74,7 +74,7 @@ class Solver:
             rank_tol=self._rank_tol,
         )
         self._search = self._descent.state[-1]
-        self._null_part = np.zeros((system.targets, system.features))
+        self._is_shortest, self._least_curvature = True, math.inf
         self._look_at_search()
 
     @property
@@ -109,13 +109,15 @@ class Solver:
     def advance(self) -> None:
         """Take a step."""
         self._descent.advance()
+        self._least_curvature = min(
+            self._least_curvature,
+            *(vector.least_curvature for vector in self._descent.state),
+        )
         self._look_at_search()
 
     def _look_at_search(self) -> None:
         """See whether random numbers are gone, or what is left is in the null space."""
-        if self._search.done and self._search.meets_criteria:
-            self._is_deficient |= self._is_null()
-        elif length(self._descent.vectors[-1]) <= self._gone:
+        if length(self._descent.vectors[-1]) <= self._gone:
             self._search.done = True
         elif self._is_null():
             self._is_deficient = self._search.done = True
@@ -128,18 +130,31 @@ class Solver:
     @property
     def coefficients(self) -> Array:
         """Of X, (K, L)."""
-        vectors = self._descent.vectors[: self._targets]
-        return self.system.coefficients(vectors) - self._null_part
+        return self.system.coefficients(self._descent.vectors[: self._targets])
+
+    @property
+    def significant(self) -> Array:
+        """Whether a coefficient is more than rounding, (K, L)."""
+        shares = np.abs(self._descent.vectors[: self._targets])
+        shares = shares * self.system.column_norms
+        return np.asarray(
+            shares > _CLOSE * shares.max(axis=1, initial=0, keepdims=True)
+        )
 
     def intercepts(self, coefficients: Array) -> Array:
         """Return the intercepts, (K,), that go with coefficients of X."""
         system = self.system
         if not system.intercept:
             return np.zeros(self._targets)
-        with np.errstate(over="ignore", invalid="ignore"):
-            centred = self._descent.intercepts[: self._targets] / system.target_unit
-            shares = coefficients * system.centre
-        return np.array([_sum([b, *-share]) for b, share in zip(centred, shares)])
+        centre, offset = self._descent.intercepts
+        terms = np.column_stack(
+            [
+                centre[: self._targets] / system.target_unit,
+                offset[: self._targets] / system.target_unit,
+                -coefficients * system.centre,
+            ]
+        )
+        return np.array([_sum(row) for row in terms])
 
     def finish(self, steps: int) -> None:
         """End the search, after a fit of so many steps, and use what it found."""
@@ -150,36 +165,72 @@ class Solver:
                 break
             self.advance()
         self._descent.polish(self._search.directions)
-        if self._is_deficient and self._must_shorten:
-            self._null_part = self._part_in_null_space(self.coefficients)
+        if self._is_deficient:
+            self._shorten()
 
-    def _part_in_null_space(self, coefficients: Array) -> Array:
-        system = self.system.in_one_unit()
-        start = system.vectors(coefficients)
-        descent = Descent(system, start, targets=0, tol=0.0, rank_tol=self._rank_tol)
+    def _shorten(self) -> None:
+        """Subtract from solutions their parts in the null space of X.
+
+        What is small after that has the errors of what was large: a few steps mend the
+        residuals, and what parts these steps have is subtracted again.
+        """
+        one_unit = self.system.in_one_unit()
+        small = max(self._half_of_digits, _CLOSE * self._condition)
+        self._is_shortest = False
+        for _ in range(_TURNS):
+            start = one_unit.vectors(self.coefficients)
+            parts = self._parts_in_null_space(one_unit, start)
+            if parts is None:
+                break
+            shorter = self.system.vectors(one_unit.coefficients(start - parts))
+            self._descent = self._descended(
+                self.system, shorter, targets=self._targets, tol=self._descent.tol
+            )
+            if all(
+                length(part) <= small * length(z)
+                for part, z in zip(parts, start, strict=True)
+            ):
+                self._is_shortest = True
+                break
+
+    def _parts_in_null_space(self, system: System, start: Array) -> Array | None:
+        """Return what descent leaves of vectors; None if that is not in it."""
+        null = self._descended(system, start, targets=0, tol=0.0)
+        terms = [length(system.column_norms * z) for z in start]
+        share = max(4 * ATTAINABLE, self._rank_tol)
+        is_null = (null.norms <= share * np.array(terms)).all()
+        return null.vectors if is_null else None
+
+    def _descended(
+        self, system: System, start: Array, *, targets: int, tol: float
+    ) -> Descent:
+        descent = Descent(
+            system, start, targets=targets, tol=tol, rank_tol=self._rank_tol
+        )
         for _ in range(most_steps(system.features)):
             if descent.done:
                 break
             descent.advance()
-        # A part that is not in the null space would change residuals.
-        terms = np.array([system.size * length(z) for z in start])
-        is_null = descent.norms <= 4 * ATTAINABLE * terms
-        parts = system.coefficients(descent.vectors)
-        return np.where(is_null[:, np.newaxis], parts, 0.0)
+        return descent
 
-    def _error(self, curvature: float) -> float:
+    @property
+    def _condition(self) -> float:
+        """The condition of A, or less if the search has not ended."""
+        return self.system.size / self._least_curvature
+
+    def _error(self) -> float:
         """Return how far vectors may be from the solution, as a share of their length.
 
         At most the gradient over the square of the least curvature.
         """
-        errors = [vector.gradient_norm / curvature**2 for vector in self._state]
+        squared = self._least_curvature**2
+        errors = [vector.gradient_norm / squared for vector in self._state]
         lengths = [length(z) for z in self._descent.vectors]
         return max((e / z for e, z in zip(errors, lengths) if z), default=0.0)
 
     def message(self, steps: int) -> str | None:
         """Return what a user should know of how a fit of so many steps has ended."""
-        least = min(vector.least_curvature for vector in self._descent.state)
-        condition = self.system.size / least
+        condition = self._condition
         bound = "about" if self._search.done else "at least"
         known = f"the condition of X is {bound} {condition:.1g}"
         if not self.done:
@@ -188,7 +239,13 @@ class Solver:
                 f"{self.ratio:.2g} |X| |r|, above {self._tol:.2g}, and {known}; pass "
                 "more epochs, ridge, or use lls.solve"
             )
-        loses_half = not self.meets_tol and self._error(least) > self._half_of_digits
+        if not self._is_shortest:
+            return (
+                "fit: columns of X depend on one another, and their units are too far "
+                "apart for the solution of least norm, so this is another; multiply "
+                "columns by powers of two, or pass ridge"
+            )
+        loses_half = not self.meets_tol and self._error() > self._half_of_digits
         if loses_half or condition * ATTAINABLE > _UNCERTAIN:
             return (
                 f"fit: {known}, so half of the digits of coefficients or more may be "
@@ -276,41 +333,33 @@ def _start(
 @quietly
 def _result(solver: Solver, shape: tuple[int, ...], dtype: Any) -> tuple[Array, Any]:
     """Return coefficients and intercept in the shapes and the type of the data."""
-    coefficients = solver.coefficients
-    coef = coefficients.astype(dtype)
-    intercepts = solver.intercepts(coef.astype(np.float64))
-    b = intercepts.astype(dtype)
-    for name, exact, rounded in (
-        ("coef", coefficients, coef),
-        ("intercept", intercepts, b),
-    ):
-        _check_representable(name, exact, rounded)
+    coef = solver.coefficients.astype(dtype)
+    b = solver.intercepts(coef.astype(np.float64)).astype(dtype)
+    limits = np.finfo(dtype)
+    for name, a in (("coef", coef), ("intercept", b)):
+        if not np.isfinite(a).all():
+            raise FloatingPointError(
+                f"fit: {name} overflows {limits.dtype}; divide y, or multiply X, by a "
+                "power of two"
+            )
+    if (solver.significant & (np.abs(coef) < limits.smallest_normal)).any():
+        raise FloatingPointError(
+            f"fit: coef is too small for {limits.dtype}; multiply y, or divide X, by a "
+            "power of two"
+        )
     if len(shape) == 1:
         return coef[0], b[0].item()
     return np.ascontiguousarray(coef.T), b
 
 
-def _check_representable(name: str, exact: Array, rounded: Array) -> None:
-    """Refuse results that the type of X cannot hold."""
-    limits = np.finfo(rounded.dtype)
-    if not np.isfinite(rounded).all():
-        raise FloatingPointError(
-            f"fit: {name} overflows {limits.dtype}; divide y, or multiply X, by a "
-            "power of two"
-        )
-    if ((exact != 0) & (np.abs(rounded) < limits.smallest_normal)).any():
-        raise FloatingPointError(
-            f"fit: {name} is too small for {limits.dtype}; multiply y, or divide X, "
-            "by a power of two"
-        )
-
-
-def _rank_tol(dtype: Any, columns: int) -> float:
+def _rank_tol(dtype: Any, columns: int, rounding: float) -> float:
     """Return the share of a direction's size that rounding makes of |A d|.
 
     Rounding of the arithmetic or, for float32, of X itself, as `lls.solve` has it.
     """
-    share = 8 * _EPS if dtype != np.float32 else float(np.finfo(np.float32).eps)
+    share = ATTAINABLE * rounding
+    if dtype == np.float32:
+        share = max(share, float(np.finfo(np.float32).eps))
     return share * math.sqrt(max(1, columns))
 
 
@@ -320,7 +369,7 @@ def _random(n: int) -> Array:
     return np.where(_rows.shuffled(2, 0, n, 0, False) % 2, sizes, -sizes)
 
 
-def _sum(terms: list[float]) -> float:
+def _sum(terms: Array) -> float:
     """Return the exactly rounded sum, NaN if it overflows."""
     try:
         return math.fsum(terms)

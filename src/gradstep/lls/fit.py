@@ -164,13 +164,13 @@ def fit(
 
     Notes
     -----
-    Without an `optimizer`, arithmetic is in float64; with an intercept, dense columns are
-    centred before anything is multiplied; and units of columns and targets are powers of
-    two, so that neither large means nor large or small units cost digits. Errors of W are
-    a small multiple of :math:`\epsilon (\kappa + \kappa^2 |r| / (|A| |w|))`, where
-    :math:`\kappa` is the condition of A. Singular values below :math:`8 \epsilon
-    \sqrt L` of columns at right angles (for float32 X, :math:`2^{-23} \sqrt L`) count
-    as 0. A step takes two passes over the data.
+    Without an `optimizer`, arithmetic is in float64; with an intercept, dense columns
+    are centred before anything is multiplied; and units of columns and targets are
+    powers of two, so that neither large means nor large or small units cost digits.
+    Errors of W are a small multiple of :math:`\epsilon (\kappa + \kappa^2 |r| / (|A|
+    |w|))`, where :math:`\kappa` is the condition of A. Singular values below :math:`8
+    \epsilon \sqrt L` of those of columns at right angles (for float32 X,
+    :math:`2^{-23} \sqrt L`) count as 0. A step takes two passes over the data.
 
     Residuals and gradients are summed in float64 in a fixed order, so the result has
     the same bits on every CPU, for any number of threads, and however the same rows are

@@ -28,17 +28,35 @@ _SMALLEST, _LARGEST = 2.0**-960, 2.0**960
 quietly = np.errstate(over="ignore", under="ignore", invalid="ignore")
 
 
+def _unit_of(weights: Array | None) -> float:
+    """Return the power of four by which weights are multiplied; 1 for moderate ones.
+
+    Its root is a power of two, too, so that no digit depends on it.
+    """
+    largest = 0.0 if weights is None else float(weights.max(initial=0.0))
+    if largest == 0 or 1 / _MODERATE <= largest <= _MODERATE:
+        return 1.0
+    return math.ldexp(1.0, -2 * (math.frexp(largest)[1] // 2))
+
+
+def _lengths(a: Array, b: float) -> Array:
+    """Return the roots of a^2 + b^2, with the same bits on every machine."""
+    unit = powers_of_two(np.maximum(a, b))
+    return np.asarray(unit * np.sqrt(np.square(a / unit) + np.square(b / unit)))
+
+
 class Point(NamedTuple):
     """K vectors and their intercepts, as sums of a base and a step from it.
 
     What the base leaves over is computed with the same rounding in every pass, so the
-    products with it are as exact as they are small.
+    products with it are as exact as they are small. Intercepts begin at the means of
+    targets, beside which what is added may be too small to be added in one number.
     """
 
     base: Array  # (K, L)
     step: Array
-    base_intercept: Array  # (K,), in the units of targets
-    step_intercept: Array
+    centre: Array  # (K,), in the units of targets
+    offset: Array
 
     @property
     def vectors(self) -> Array:
@@ -46,15 +64,9 @@ class Point(NamedTuple):
         return np.asarray(self.base + self.step)
 
     @property
-    def intercepts(self) -> Array:
-        """The sums of intercepts."""
-        return np.asarray(self.base_intercept + self.step_intercept)
-
-    @property
     def rebased(self) -> "Point":
         """The same vectors as bases, with steps of 0."""
-        zeros = np.zeros_like(self.step_intercept)
-        return Point(self.vectors, np.zeros_like(self.step), self.intercepts, zeros)
+        return self._replace(base=self.vectors, step=np.zeros_like(self.step))
 
     def where(self, mask: Array, others: "Point") -> "Point":
         """Return these vectors where the mask (K,) is true, and else the others."""
@@ -62,8 +74,8 @@ class Point(NamedTuple):
         return Point(
             np.where(rows, self.base, others.base),
             np.where(rows, self.step, others.step),
-            np.where(mask, self.base_intercept, others.base_intercept),
-            np.where(mask, self.step_intercept, others.step_intercept),
+            self.centre,
+            np.where(mask, self.offset, others.offset),
         )
 
 
@@ -89,30 +101,44 @@ class System:
     column of norm 0 is left out: its coefficient is 0.
     """
 
+    @quietly
     def __init__(self, data: Data, *, intercept: bool, ridge: float) -> None:
         self.data, self.intercept = data, intercept
         self.features = data.features
         self.targets = 1 if data.targets is None else data.targets
-        self._weight_unit = 1.0
-        largest_weight = self._measure()
-        if largest_weight and not 1 / _MODERATE <= largest_weight <= _MODERATE:
-            self._weight_unit = float(1 / powers_of_two(np.asarray(largest_weight)))
-            self._measure()
+        self._weight_unit = _unit_of(data.first().weight)
+        X, y, largest_weight = self._measured()
+        if _unit_of(largest_weight) != 1:
+            self._weight_unit *= _unit_of(largest_weight)
+            X, y, _ = self._measured()
+        column_norms, target_norms = X.norms(self.rows), y.norms(self.rows)
+        for sizes in (X.ranges, X.centre, y.ranges, y.centre):
+            self._check_range(sizes, least=0.0)
+        for norms in (column_norms, target_norms):
+            self._check_range(norms[norms != 0], least=_SMALLEST)
+        self.weight, self.centre = X.weight, X.centre
+        self.target_unit = 1 / powers_of_two(target_norms)
+        self.target_norms = target_norms * self.target_unit
+        self.target_centre = y.centre * self.target_unit
         self.ridge = ridge * self._weight_unit
-        self.norms = np.hypot(self._column_norms, math.sqrt(self.ridge))
+        self.norms = _lengths(column_norms, math.sqrt(self.ridge))
         used = self.norms > 0
         alike = used.any() and self.norms.max() <= _ALIKE * self.norms[used].min()
         sizes = np.full(self.features, self.norms.max()) if alike else self.norms
         self.multiply_by(np.where(used, 1 / powers_of_two(sizes), 0.0))
+        # Sparse rows cannot be centred: rounding is that of values, not of deviations.
+        self.rounding = 1.0
+        if self.is_sparse and used.any():
+            means = np.abs(self.centre[used]) * math.sqrt(self.weight)
+            self.rounding += float((means / self.norms[used]).max())
 
     # -- sizes and units
 
-    @quietly
-    def _measure(self) -> float:
-        """Find means and norms of all columns; return the largest weight."""
+    def _measured(self) -> tuple[Columns, Columns, Array]:
+        """Return what columns and targets are like, and the largest weight."""
         X = Columns(self.features, self.data.dtype, centred=self.intercept)
         y: Columns | None = None
-        self.rows, largest_weight = 0, 0.0
+        self.rows, largest_weight = 0, np.zeros(1)
         for block, route in self.data.visits(0, _IN_ORDER):
             y = y or Columns(self.targets, block.y.dtype, centred=self.intercept)
             weight, parts = self._weights(block), slices(route, block.row_bytes)
@@ -120,35 +146,25 @@ class System:
             y.extend((block.y,), weight, parts)
             self.rows += len(route.rows)
             self.is_sparse = len(block.X) > 1
-            here = 1.0 if block.weight is None else block.weight.max(initial=0.0)
-            largest_weight = max(largest_weight, float(here))
+            if weight is not None:
+                largest_weight = np.maximum(largest_weight, weight.max(initial=0.0))
         y = y or Columns(self.targets, self.data.dtype, centred=self.intercept)
-        self._check_range(X.ranges, y.ranges)
         for block, route in self.data.visits(0, _IN_ORDER):
             weight, parts = self._weights(block), slices(route, block.row_bytes)
             X.spread(block.X, weight, parts)
             y.spread((block.y,), weight, parts)
-        self.weight, self.centre = X.weight, X.centre
-        self._column_norms, target_norms = X.norms(self.rows), y.norms(self.rows)
-        self._check_range(self.centre, self._column_norms, y.centre, target_norms)
-        self.target_unit = 1 / powers_of_two(target_norms)
-        self.target_norms = target_norms * self.target_unit
-        self.target_centre = y.centre * self.target_unit
-        return largest_weight
+        return X, y, largest_weight
 
     def _weights(self, block: Block) -> Array | None:
         if block.weight is None or self._weight_unit == 1:
             return block.weight
         return np.asarray(block.weight * self._weight_unit)
 
-    def _check_range(self, *sizes: Array) -> None:
+    def _check_range(self, sizes: Array, *, least: float) -> None:
         """Refuse sizes that are not finite, or whose products would not be exact."""
-        some = np.abs(np.concatenate(sizes))
-        if not (np.isfinite(some).all() and (some[some > 0] <= _LARGEST).all()):
+        sizes = np.abs(sizes)
+        if not ((sizes >= least) & (sizes <= _LARGEST)).all():  # nor NaN
             self.refuse_range()
-        for size in sizes:
-            if ((size != 0) & (np.abs(size) < _SMALLEST)).any():
-                self.refuse_range()
 
     def refuse_range(self) -> None:
         """Raise for sums that are not finite, or numbers that have no exact sums."""
@@ -175,11 +191,6 @@ class System:
         system.multiply_by(np.where(self.norms > 0, unit, 0.0))
         return system
 
-    @property
-    def has_one_unit(self) -> bool:
-        """Whether D is one number."""
-        return len(np.unique(self.inverse[self.inverse > 0])) <= 1
-
     @quietly
     def coefficients(self, z: Array) -> Array:
         """Return the coefficients of X, (K, L), for targets as they were given."""
@@ -188,7 +199,7 @@ class System:
     def loss(self, squares: Array) -> float:
         """Return the mean over rows of s |r|^2, from the sums of squares of targets."""
         with np.errstate(over="ignore"):
-            parts = squares / np.square(self.target_unit) / self._weight_unit
+            parts = squares / self.target_unit / self.target_unit / self._weight_unit
         return float(parts.sum() / self.rows) if self.rows else math.nan
 
     @quietly
@@ -205,9 +216,7 @@ class System:
         r"""Return what :math:`r = A z - t` gives, t being 0 past the targets."""
         unit = np.zeros(len(point.base))
         unit[:targets] = self.target_unit[:targets]
-        sums = self._pass(
-            point.base, point.step, point.base_intercept, point.step_intercept, unit
-        )
+        sums = self._pass(point.base, point.step, point.centre, point.offset, unit)
         return self._with_penalty(sums, point.vectors)
 
     @quietly

@@ -10,7 +10,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.linalg
 
+from gradstep.lls.units import powers_of_two
 from gradstep.structure import Array
+
+# Up to here the normal equations have as many digits as a factorisation.
+_WELL_CONDITIONED = 1e3
 
 
 @dataclass(frozen=True)
@@ -41,15 +45,9 @@ class Found:
         return ""
 
 
-def scales(norms: Array) -> Array:
-    """Return the powers of two in (norm, 2 norm], and 1 for a norm of 0."""
-    _, exponents = np.frexp(norms)
-    return np.ldexp(1.0, np.where(norms == 0, 0, exponents))
-
-
 def norms_of(A: Array) -> Array:
     """Return the norms of columns, without overflow if they are finite."""
-    top = scales(np.abs(A).max(axis=0, initial=0.0))
+    top = powers_of_two(np.abs(A).max(axis=0, initial=0.0))
     return np.asarray(top * np.sqrt(np.square(A / top).sum(axis=0)))
 
 
@@ -81,11 +79,32 @@ def _penalised(A: Array, C: Array, method: str, ridge: float, rcond: float) -> F
         return replace(few, coef=Q @ few.coef, rank=rank)
     penalty = math.sqrt(ridge) * np.eye(L)
     zeros = np.zeros((L, C.shape[1]))
-    return solution(np.vstack([A, penalty]), np.vstack([C, zeros]), rcond)
+    found = solution(np.vstack([A, penalty]), np.vstack([C, zeros]), rcond)
+    return replace(found, coef=found.coef + _correction(A, C, found.coef, ridge))
+
+
+def _correction(A: Array, C: Array, W: Array, ridge: float) -> Array:
+    """Return the step of the normal equations from W, where they are well conditioned.
+
+    Factors of A with rows of a far larger penalty have errors as large as A itself; the
+    products with A that the gradient is made of have not.
+    """
+    d = powers_of_two(np.hypot(norms_of(A), math.sqrt(ridge)))
+    scaled, root = A / d, np.diag(math.sqrt(ridge) / d)
+    product = scaled.T @ scaled + np.square(root)
+    try:
+        factor, _ = scipy.linalg.cho_factor(product, check_finite=False)
+    except scipy.linalg.LinAlgError:
+        return np.zeros_like(W)
+    if _condition(factor, _norm1(product)) > _WELL_CONDITIONED:
+        return np.zeros_like(W)
+    gradient = scaled.T @ (C - A @ W) - (ridge / d)[:, np.newaxis] * W
+    step = scipy.linalg.cho_solve((factor, False), gradient, check_finite=False)
+    return np.asarray(step / d[:, np.newaxis])
 
 
 def _least_norm(A: Array, C: Array, rcond: float) -> Found:
-    d = scales(norms_of(A))
+    d = powers_of_two(norms_of(A))
     U, s, Vt = scipy.linalg.svd(A / d, full_matrices=False, check_finite=False)
     rank = int((s > rcond * s[0]).sum())
     v = (U[:, :rank].T @ C) / s[:rank, np.newaxis]
@@ -103,7 +122,7 @@ def _least_norm(A: Array, C: Array, rcond: float) -> Found:
 
 def _basic(A: Array, C: Array, rcond: float) -> Found:
     L = A.shape[1]
-    d = scales(norms_of(A))
+    d = powers_of_two(norms_of(A))
     Q, R, order = scipy.linalg.qr(
         A / d, mode="economic", pivoting=True, check_finite=False
     )
@@ -125,7 +144,7 @@ def from_gram(G: Array, columns: int, ridge: float, rcond: float) -> Found:
         return Found(np.zeros((0, len(G))), 0, None, G.diagonal())
     H, g = G[:columns, :columns], G[:columns, columns:]
     _check_not_below(np.concatenate([H.diagonal(), np.abs(g).max(axis=0)]))
-    d = scales(np.sqrt(H.diagonal() + ridge))
+    d = powers_of_two(np.sqrt(H.diagonal() + ridge))
     scaled = (H + ridge * np.eye(columns)) / d / d[:, np.newaxis]
     # No digit of a solution is certain beyond this: the product was rounded.
     least = max(10 * columns * np.finfo(np.float64).eps, rcond * rcond)

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, lsmr
 
-from gradstep.lls.exact.direct import Found, scales
+from gradstep.lls.exact.direct import Found
+from gradstep.lls.units import powers_of_two
 from gradstep.structure import Array
 
 # Iterations for each column in a turn; in exact arithmetic one would do.
@@ -35,7 +36,7 @@ class Rows:
     ) -> None:
         self.X, self.root, self.mean = X, root, mean
         self.penalty = math.sqrt(ridge)
-        divisors = scales(np.hypot(norms, self.penalty))
+        divisors = powers_of_two(np.hypot(norms, self.penalty))
         # A column of norm 0 gets the coefficient 0.
         self.inverse = np.where(norms == 0, 0.0, 1 / divisors)
         self.size = float(np.linalg.norm(np.hypot(norms, self.penalty) * self.inverse))
@@ -63,7 +64,9 @@ class Rows:
             (n + L, L), self.times, self.transposed_times, dtype=np.float64
         )
         z, condition, limit = np.zeros(L), 1.0, int(PATIENCE * L)
-        unit = scales(np.abs(target).max(initial=0.0))  # norms are sums of squares
+        unit = powers_of_two(
+            np.abs(target).max(initial=0.0)
+        )  # norms are sums of squares
         rest = target = np.concatenate([target / unit, np.zeros(L)])
         for turn in range(_TURNS):
             step, why, *_, estimate, _ = lsmr(

@@ -14,26 +14,47 @@ Golub and LeVeque (1983), for two parts of weights s, t and means p, q,
 that is, one more row for each part that is added.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import scipy.linalg
 
 from gradstep.lls.arguments import finite
+from gradstep.lls.exact import blas
 from gradstep.lls.exact.tall import BYTES, Block
 from gradstep.structure import Array
+from gradstep.threads import get_num_threads
+
+# Bytes of a leaf, which fits into a second-level cache, and columns that are factored
+# together: 50 columns take 250 ns a row, in one piece of 8 MiB 410.
+LEAF_BYTES, PANEL = 1 << 20, 16
 
 
 def triangle(kept: Array, rows: Array) -> Array:
-    """Return rows, no more than columns, with the product of all these rows."""
-    n, p = len(kept) + len(rows), rows.shape[1]
+    """Return rows, no more than columns, with the product of all these rows.
+
+    Of many rows, leaves of a few are factored by a thread each, with one thread of the
+    BLAS: a leaf stays in a core's cache, and what a BLAS shares out of so narrow a
+    matrix takes less time than to wake its threads.
+    """
+    n, p = rows.shape
+    leaf = max(2 * p, LEAF_BYTES // (8 * max(1, p)))
+    if n < 2 * leaf:
+        return _triangle([kept, rows])
+    leaves = [[rows[at : at + leaf]] for at in range(0, n, leaf)]
+    with blas.one_thread(), ThreadPoolExecutor(get_num_threads()) as pool:
+        return _triangle([kept, *pool.map(_triangle, leaves)])
+
+
+def _triangle(parts: Sequence[Array]) -> Array:
+    n, p = sum(map(len, parts)), parts[0].shape[1]
     stacked = np.empty((n, p), order="F")  # as LAPACK wants it, so that nobody copies
-    stacked[: len(kept)] = kept
-    stacked[len(kept) :] = rows
-    if n <= p:
-        return stacked
-    _, R = scipy.linalg.qr(stacked, mode="raw", overwrite_a=True, check_finite=False)
-    return np.asarray(R)
+    np.concatenate(parts, out=stacked)
+    if n <= p or p == 0:
+        return stacked[:n] if p else stacked[:0]
+    R, _, _ = scipy.linalg.lapack.dgeqrt(min(PANEL, p), stacked, overwrite_a=True)
+    return np.triu(R[:p])
 
 
 def gram(kept: Array, rows: Array) -> Array:

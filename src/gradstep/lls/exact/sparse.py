@@ -7,8 +7,8 @@ import numpy as np
 import scipy.sparse
 
 from gradstep.lls.arguments import finite
-from gradstep.lls.exact.direct import scales
 from gradstep.lls.exact.tall import BYTES
+from gradstep.lls.units import powers_of_two
 from gradstep.structure import Array
 
 
@@ -45,7 +45,7 @@ def columns_of(X: Any, weight: Array, centred: bool) -> tuple[Array, Array]:
     at, s, total = X.indices, np.repeat(weight, np.diff(X.indptr)), weight.sum()
     largest = np.zeros(L)
     np.maximum.at(largest, at, np.abs(X.data))
-    unit = scales(largest)  # so that squares neither overflow nor vanish
+    unit = powers_of_two(largest)  # so that squares neither overflow nor vanish
     x, root = X.data / unit[at], np.sqrt(s)
     raw = _sums(at, np.square(root * x), L)
     if not centred:
