@@ -281,6 +281,8 @@ class Bound:
             for j in self._by_value:
                 self._take_over(j, read(groups[j]))
             for p, closed in self._gaps:
+                if not tensors.owns_memory(p):
+                    return False
                 closed.copy_(p.detach())
             if not self._watched_step(groups, state, scaling, amp):
                 return False

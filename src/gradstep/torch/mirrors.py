@@ -21,9 +21,9 @@ class Mirror:
         self.host = lane.empty(param)
         self.known = False  # whether the optimizer of the host has states for it
         self.ahead = False  # whether it has been stepped before `step`
-        self.seen: tuple[torch.Tensor, int] | None = None  # the gradient that is here
+        self.seen: tuple[torch.Tensor, Any] | None = None  # the gradient that is here
         self._grad: torch.Tensor | None = None
-        self._as_sent: tuple[int, int] | None = None
+        self._as_sent: tuple[int, Any] | None = None
         self._form = _form(param)
         self._fetched: Any = None
         self._sent: Any = None
@@ -49,7 +49,7 @@ class Mirror:
         """Return whether there is a gradient that can be copied to a buffer."""
         g, p = self.param.grad, self.param
         return (
-            type(g) is torch.Tensor
+            type(g) in tensors.PLAIN
             and g.layout is torch.strided
             and (g.dtype, g.shape) == (p.dtype, p.shape)
         )
@@ -58,8 +58,9 @@ class Mirror:
         """Begin to copy the gradient, unless it is here, and a changed parameter."""
         g, where = self.param.grad, f"{owner}.step: the gradient of param_groups"
         if not self.is_here():
-            g = gradients.checked(where + self.where, self.param, g, sparse=True)
-            self._take(g.detach())
+            self._take(
+                gradients.checked(where + self.where, self.param, g, sparse=True)
+            )
             self.seen = g, _version(g)
         self.fetch_param()
 
@@ -75,6 +76,7 @@ class Mirror:
         """Begin to copy the parameter, if others have written to it."""
         now = self.param.data_ptr(), _version(self.param)
         if self._as_sent != now:
+            tensors.check_memory(f"CPUOffload: param_groups{self.where}", self.param)
             self._fetched = self.lane.fetch(self.host, self.param.detach())
             self._as_sent = now
 
@@ -123,6 +125,7 @@ def check(where: str, p: Any) -> None:
         )
     if p.layout is not torch.strided:
         raise TypeError(f"{where} has layout {p.layout}, expected torch.strided")
+    tensors.check_memory(where, p)
     if p.is_conj() or p.is_neg() or tensors.overlaps_itself(p):
         raise ValueError(
             f"{where} has elements that are not simply its memory; pass "
@@ -148,7 +151,11 @@ def _form(p: torch.Tensor) -> tuple[Any, ...]:
     return tuple(p.shape), p.stride(), p.dtype, p.device
 
 
-def _version(t: torch.Tensor) -> int:
-    """Return how often a tensor has been written to, as autograd counts it."""
-    found: int = t._version  # noqa: SLF001  # documented, and the only way to know
-    return found
+def _version(t: torch.Tensor) -> Any:
+    """Return how often a tensor has been written to, as autograd counts it.
+
+    Writes to tensors of inference mode are not counted: equal to nothing.
+    """
+    if t.is_inference():
+        return object()
+    return t._version  # noqa: SLF001  # documented, and the only way to know

@@ -180,7 +180,7 @@ class Optimizer(torch.optim.Optimizer):
             self._check_fixed(fixed)
         if all(p.grad is None for g in self.param_groups for p in g["params"]):
             return
-        fresh = not self.state
+        fresh, with_state = not self.state, set(self.state)
         bound = Bound(
             *(type(self).__name__, self.method, self.param_groups),
             *(self.state, options, before),
@@ -189,7 +189,13 @@ class Optimizer(torch.optim.Optimizer):
             self._bound = bound
             return
         self._fixed = fixed
-        if not self._step(bound, scaling):
+        try:
+            stepped = self._step(bound, scaling)
+        except (TypeError, ValueError):  # a gradient was refused
+            for p in self.state.keys() - with_state:
+                del self.state[p]
+            raise
+        if not stepped:
             raise RuntimeError(
                 f"{type(self).__name__}.step: parameters or options changed while the "
                 "step began; take turns"

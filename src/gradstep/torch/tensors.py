@@ -85,6 +85,7 @@ def check(where: str, t: Any, known: tuple[torch.dtype, ...] | None = DTYPES) ->
             f"{where} has dtype {str(t.dtype).removeprefix('torch.')}, expected one of "
             f"{names}; convert the model with model.float()"
         )
+    check_memory(where, t)
     if t.is_conj() or t.is_neg():
         raise ValueError(
             f"{where} is a lazily conjugated or negated view; pass "
@@ -95,6 +96,35 @@ def check(where: str, t: Any, known: tuple[torch.dtype, ...] | None = DTYPES) ->
             f"{where} has elements that share memory (shape {tuple(t.shape)}, strides "
             f"{t.stride()}); pass t.clone()"
         )
+
+
+def check_memory(where: str, t: torch.Tensor) -> None:
+    """Refuse by name a strided tensor some of whose elements lie in no memory.
+
+    Storage may be freed or resized under a tensor, and tensors of torch.func's
+    transforms, of functionalization and of zeros that torch never wrote have none.
+    """
+    if t.is_nested:
+        raise TypeError(f"{where} is a nested tensor; pass t.to_padded_tensor(0.0)")
+    if not owns_memory(t):
+        raise ValueError(
+            f"{where} has {t.numel()} elements, and its storage does not hold them: it "
+            "was freed or resized, or the tensor belongs to a transform of torch; "
+            "put a tensor with memory of its own there"
+        )
+
+
+def owns_memory(t: torch.Tensor) -> bool:
+    """Return whether the storage of a strided tensor holds all of its elements."""
+    if not t.numel():
+        return True
+    try:
+        storage, address = t.untyped_storage(), t.data_ptr()
+    except RuntimeError:  # a wrapper around another tensor
+        return False
+    last = sum(s * (n - 1) for s, n in zip(t.stride(), t.shape, strict=True))
+    end = (t.storage_offset() + last + 1) * t.element_size()
+    return bool(address) and end <= storage.nbytes()
 
 
 def _axes(t: torch.Tensor) -> list[tuple[int, int]]:
