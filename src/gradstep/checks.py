@@ -38,11 +38,31 @@ def _kind(a: object) -> str:
     return where + kind.__qualname__
 
 
+def remedy(a: object, letter: str) -> str:
+    """Return what to do about an object that NumPy can make an array of, or nothing."""
+    if isinstance(a, np.ma.MaskedArray):
+        return f"; pass {letter}.filled(0.0)"
+    if isinstance(a, (list, tuple, int, float)) or any(
+        hasattr(type(a), name) for name in ("__array__", "__array_interface__")
+    ):
+        return f"; pass np.asarray({letter})"
+    can_share = hasattr(type(a), "__dlpack__")
+    return f"; pass np.from_dlpack({letter})" if can_share else ""
+
+
+def written_remedy(a: object) -> str:
+    """Return the same for arrays that are written to: a copy would be lost."""
+    text = remedy(a, "a")
+    return f"{text.replace('pass', 'pass a =')}, which is written to" if text else ""
+
+
 def parameter(owner: str, suffix: str, a: object) -> None:
     """Check that steps can change an array in place."""
     name = f"{owner}: params{suffix}"
     if not _is_plain(a):
-        raise TypeError(f"{name} must be a numpy.ndarray, got {_kind(a)}")
+        raise TypeError(
+            f"{name} must be a numpy.ndarray, got {_kind(a)}{written_remedy(a)}"
+        )
     if not a.dtype.isnative:
         raise TypeError(
             f"{name} has byte order {a.dtype.str!r}; convert it with "
@@ -105,7 +125,9 @@ def gradient(owner: str, suffix: str, p: Any, g: Any) -> Any:
     if isinstance(g, np.generic):
         g = np.asarray(g)  # NumPy makes scalars of 0-d results
     if not _is_plain(g):
-        raise TypeError(f"{name} must be a numpy.ndarray or None, got {_kind(g)}")
+        raise TypeError(
+            f"{name} must be a numpy.ndarray or None, got {_kind(g)}{remedy(g, 'g')}"
+        )
     kind = arithmetic(p.dtype)
     if not g.dtype.isnative or arithmetic(g.dtype) != kind or kind is None:
         raise TypeError(
@@ -121,7 +143,9 @@ def gradient(owner: str, suffix: str, p: Any, g: Any) -> Any:
 def output(name: str, a: object, like: Any) -> None:
     """Check that results of a parameter's shape, dtype and order can be written."""
     if not _is_plain(a):
-        raise TypeError(f"{name} must be a numpy.ndarray, got {_kind(a)}")
+        raise TypeError(
+            f"{name} must be a numpy.ndarray, got {_kind(a)}{written_remedy(a)}"
+        )
     if a.dtype != like.dtype:
         raise TypeError(f"{name} has dtype {a.dtype}, its parameter {like.dtype}")
     if a.shape != like.shape:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gradstep import _core
+from gradstep.checks import remedy
 from gradstep.storage import Layout
 
 # Keys of a group that are not options.
@@ -138,7 +139,9 @@ def _same_order(state: Any, array: Any) -> bool:
 def _read_array(where: str, value: Any, dtype: Any, shape: tuple[int, ...]) -> Any:
     if not isinstance(value, np.ndarray) or isinstance(value, np.ma.MaskedArray):
         kind = type(value).__name__
-        raise TypeError(f"{where} must be a numpy.ndarray, got {kind}")
+        raise TypeError(
+            f"{where} must be a numpy.ndarray, got {kind}{remedy(value, 'a')}"
+        )
     if value.dtype != dtype:
         raise TypeError(f"{where} has dtype {value.dtype}, expected {dtype}")
     if value.shape != shape:

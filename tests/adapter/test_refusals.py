@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+import gradstep as gs
 import gradstep.torch as gst
 
 
@@ -151,3 +153,15 @@ def test_what_would_leave_states_without_meaning() -> None:
     with pytest.raises(ValueError, match=r"'momentum'.* cannot change after a step"):
         optimizer.step()
     assert torch.equal(p, before)
+
+
+@pytest.mark.parametrize("is_parameter", [False, True])
+def test_a_tensor_as_a_gradient_of_arrays_is_refused_with_asarray(
+    is_parameter: bool,
+) -> None:
+    g = torch.ones(3, dtype=torch.float64)
+    w = np.ones(3)
+    with pytest.raises(TypeError, match=r"got torch.*; pass np.asarray\(g\)"):
+        gs.SGD(w, lr=0.5).step(torch.nn.Parameter(g) if is_parameter else g)
+    gs.SGD(w, lr=0.5).step(np.asarray(g))
+    assert w.tolist() == [0.5] * 3
