@@ -10,7 +10,7 @@ import torch
 from gradstep import _core, checks, storage
 from gradstep.storage import Field
 from gradstep.torch import tensors
-from gradstep.torch.names import state_name
+from gradstep.torch.names import MODE, TRAINED, state_name
 from gradstep.torch.official import TRANSLATIONS
 
 
@@ -35,6 +35,7 @@ def read(
     }
     if method.__name__ in TRANSLATIONS:
         TRANSLATIONS[method.__name__](where, states, saved, params)
+    _check_modes(where, keys, states, saved)
     options = {*method.options}
     loaded = [_group(options, *pair) for pair in zip(groups, saved, strict=True)]
     of_group = {key: group for j, group in enumerate(loaded) for key in keys[j]}
@@ -69,7 +70,32 @@ def _fields(method: Any, p: Any, group: dict[str, Any]) -> dict[str, Field]:
         layout = storage.layout("the parameter", _core.find(rule, word), dtype, given)
         for name, field in layout.fields.items():
             found[state_name(method.__name__, name)] = field
-    return found
+    return found | {TRAINED: Field(dtype, 1)}
+
+
+def _check_modes(
+    where: str,
+    keys: list[list[Any]],
+    states: Mapping[Any, Any],
+    saved: list[dict[str, Any]],
+) -> None:
+    """Check that states of schedule-free optimizers are of the mode of their group."""
+    for j, group in enumerate(saved):
+        is_trained = group.get(MODE, True)
+        for key in keys[j]:
+            state = states.get(key, {})
+            if not is_trained and "z" in state and TRAINED not in state:
+                raise KeyError(
+                    f"{where}: param_groups[{j}] was saved after eval(), and "
+                    f"state[{key!r}] lacks {TRAINED!r}, where the parameter is "
+                    "trained; call eval() before states are made to load into, or "
+                    "save after train()"
+                )
+            if is_trained and TRAINED in state:
+                raise ValueError(
+                    f"{where}: state[{key!r}] has {TRAINED!r}, as after eval(), and "
+                    f"param_groups[{j}] has {MODE}=True; set that to False"
+                )
 
 
 def _keys(groups: list[dict[str, Any]], saved: list[dict[str, Any]]) -> list[list[Any]]:

@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from gradstep.torch.names import MODE, TRAINED
+
 States = dict[Any, dict[str, Any]]
 
 
@@ -52,24 +54,24 @@ def _adan(where: str, states: Any, groups: Any, params: Mapping[Any, Any]) -> No
 def _schedulefree(
     where: str, states: Any, groups: Any, params: Mapping[Any, Any]
 ) -> None:
-    """facebookresearch/schedule_free: counts and sums of each group."""
-    del params
-    for j, group in enumerate(groups):
+    """facebookresearch/schedule_free: counts and sums of each group.
+
+    After eval() it keeps no copy of where parameters are trained: train() computes it.
+    """
+    del where, params
+    for group in groups:
         if "k" not in group:
             continue
-        if not group.get("train_mode", True):
-            raise ValueError(
-                f"{where}: param_groups[{j}] was saved after eval(), when parameters "
-                "hold the average; save it after train()"
-            )
-        taken = {name: group.pop(name) for name in ("k", "weight_sum", "lr_max")}
+        counts = {name: group.pop(name) for name in ("k", "weight_sum", "lr_max")}
         for key in group["params"]:
             if key in states:
                 states[key].update(
-                    step=float(taken["k"]),
-                    weight_sum=float(taken["weight_sum"]),
-                    lr_max=max(0.0, float(taken["lr_max"])),  # -1 before the first step
+                    step=float(counts["k"]),
+                    weight_sum=float(counts["weight_sum"]),
+                    lr_max=max(0.0, float(counts["lr_max"])),  # -1 before a step
                 )
+                if not group.get(MODE, True):
+                    states[key][TRAINED] = None
 
 
 TRANSLATIONS: Mapping[str, Callable[[str, Any, Any, Mapping[Any, Any]], None]] = {

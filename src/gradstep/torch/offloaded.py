@@ -14,6 +14,7 @@ from gradstep.torch.ahead import Ahead
 from gradstep.torch.averaging import Averaging
 from gradstep.torch.copies import LANES, Lane
 from gradstep.torch.mirrors import Mirror
+from gradstep.torch.names import MODE
 from gradstep.torch.optimizer import Optimizer
 
 
@@ -184,6 +185,8 @@ class Offloaded(torch.optim.Optimizer):
         self._sync()
         self._fetch_params()
         getattr(self._host, what)()
+        for group, host in zip(self.param_groups, self._host.param_groups, strict=True):
+            group[MODE] = host[MODE]
         self._send([m for m in self._all() if m.host in self._host.state])
         for lane in self._lanes.values():
             lane.join()
@@ -194,7 +197,7 @@ class Offloaded(torch.optim.Optimizer):
         """Return options and states, as the optimizer of a model on the CPU does."""
         self._check_settled("state_dict")
         self._sync()
-        self._host.state_dict()  # refuses what cannot be saved
+        self._host.state_dict()  # refuses states whose memory was exchanged
         found: dict[str, Any] = super().state_dict()
         return found
 
