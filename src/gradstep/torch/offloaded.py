@@ -12,10 +12,11 @@ from gradstep.scaling import Scaling, StepReport
 from gradstep.torch import mirrors
 from gradstep.torch.ahead import Ahead
 from gradstep.torch.averaging import Averaging
+from gradstep.torch.compiling import break_graph_at
 from gradstep.torch.copies import LANES, Lane
 from gradstep.torch.mirrors import Mirror
 from gradstep.torch.names import MODE
-from gradstep.torch.optimizer import Optimizer
+from gradstep.torch.optimizer import UNTRACED, Optimizer
 
 
 class Offloaded(torch.optim.Optimizer):
@@ -46,6 +47,10 @@ class Offloaded(torch.optim.Optimizer):
         if optimizer.state:
             self.load_state_dict(optimizer.state_dict())
             optimizer.state.clear()
+
+    def _patch_step_function(self) -> None:
+        super()._patch_step_function()
+        break_graph_at(type(self), *UNTRACED)
 
     # -- parameters, options and states
 

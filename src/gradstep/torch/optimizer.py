@@ -9,6 +9,7 @@ from gradstep import storage
 from gradstep.scaling import Scaling, StepReport, engine_scaling, refuse
 from gradstep.torch import cuda, device
 from gradstep.torch.bound import AS_THEY_ARE, NO_AMP, Bound
+from gradstep.torch.compiling import break_graph_at
 from gradstep.torch.loading import read
 
 # What torch's own classes take beside the options of their rule, and what we do of it:
@@ -19,6 +20,9 @@ INERT: dict[str, tuple[Any, ...]] = {
     "capturable": (False, True),
     "differentiable": (False,),
 }
+
+# Methods that torch.compile must not trace; some classes have only the first.
+UNTRACED = ("step", "state_dict", "load_state_dict", "eval", "train")
 
 NO_STEP = StepReport(None, 1.0, None, skipped=False)
 
@@ -41,6 +45,10 @@ class Optimizer(torch.optim.Optimizer):
         self._captured: list[Bound] = []  # graphs read and write what they have
         self._last: StepReport | Callable[[], StepReport] = NO_STEP
         super().__init__(params, defaults | inert)
+
+    def _patch_step_function(self) -> None:
+        super()._patch_step_function()  # torch's profiling and hooks around step
+        break_graph_at(type(self), *UNTRACED)
 
     def _take_positional(self, args: tuple[Any, ...], options: dict[str, Any]) -> None:
         owner, names = type(self).__name__, self.positional
