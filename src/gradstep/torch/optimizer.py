@@ -149,10 +149,18 @@ class Optimizer(torch.optim.Optimizer):
 
     @property
     def _step_supports_amp_scaling(self) -> bool:
-        """Whether `torch.amp.GradScaler` tells its scale, and leaves gradients alone.
+        """Whether `torch.amp.GradScaler` passes its scale to `step`.
 
-        So it is on a device, where it would wait to learn whether they are finite.
+        On a device it does, as it would otherwise wait to learn whether gradients are
+        finite. Then they are still scaled when code between clips them, for which
+        Lightning refuses to. fused=False or foreach=True in a group asks for gradients
+        that GradScaler has unscaled, as for torch's optimizers.
         """
+        if any(
+            group.get("fused") is False or group.get("foreach")
+            for group in self.param_groups
+        ):
+            return False
         params = [p for group in self.param_groups for p in group["params"]]
         return bool(params) and device.has_kernels(params)
 
