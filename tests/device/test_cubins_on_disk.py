@@ -129,7 +129,7 @@ def test_a_folder_that_cannot_be(
     assert only(tmp_path).read_text() == "of somebody"
 
 
-@pytest.mark.parametrize("call", ["mkdir", "write_bytes", "replace", "glob"])
+@pytest.mark.parametrize("call", ["mkdir", "replace", "glob", "open"])
 def test_a_disk_that_refuses(
     call: str, folder: Path, compiled: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,7 +137,7 @@ def test_a_disk_that_refuses(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, call, refuse)
+        patch.setattr(os if call == "open" else Path, call, refuse)
         first = cuda.cubin(SOURCE, 90)
     assert list(folder.glob("*.part")) == []
     assert cuda.cubin(SOURCE, 90) == first
@@ -205,3 +205,107 @@ def test_processes_at_the_same_time(folder: Path) -> None:
     expected = [cuda.cubin(SOURCE, arch).hex() for arch in (80, 86, 90)]
     assert told == [expected] * 3
     assert len(list(folder.iterdir())) == 3
+
+
+def by_another_user(file: Path) -> None:
+    os.chown(file, 12345, -1)
+
+
+def writable_by_its_group(file: Path) -> None:
+    file.chmod(0o620)
+
+
+def writable_by_all(file: Path) -> None:
+    file.chmod(0o602)
+
+
+def linked_elsewhere(file: Path) -> None:
+    moved = file.rename(file.with_name("elsewhere"))
+    file.symlink_to(moved)
+
+
+def a_dangling_link(file: Path) -> None:
+    file.unlink()
+    file.symlink_to(file.with_name("nowhere"))
+
+
+def a_pipe(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
+SUSPECT = [
+    *(by_another_user, writable_by_its_group, writable_by_all),
+    *(linked_elsewhere, a_dangling_link, a_pipe),
+]
+
+
+@pytest.mark.parametrize("spoil", SUSPECT)
+def test_a_file_that_others_may_have_written_is_compiled_again(
+    spoil: Any, folder: Path, compiled: list[Any]
+) -> None:
+    if spoil is by_another_user and os.geteuid() != 0:
+        pytest.skip("only root can give files away; the next test needs no root")
+    first = cuda.cubin(SOURCE, 90)
+    folder.chmod(0o777)
+    file = only(folder)
+    spoil(file)
+    assert disk.read(cuda._key(SOURCE, 90)) is None
+    assert cuda.cubin(SOURCE, 90) == first
+    assert len(compiled) == 2
+    # What stood there was replaced, not written to.
+    assert not file.is_symlink()
+    assert file.stat().st_uid == os.geteuid()
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert not (folder / "nowhere").exists()
+    assert cuda.cubin(SOURCE, 90) == first
+    assert len(compiled) == 2
+
+
+def test_a_file_is_loaded_by_the_user_who_wrote_it_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk.write("key", b"code")
+    assert disk.read("key") == b"code"
+    monkeypatch.setattr(os, "geteuid", lambda: only(folder).stat().st_uid + 1)
+    assert disk.read("key") is None
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077, 0o277])
+def test_files_are_private_and_found_again_under_every_umask(
+    umask: int, folder: Path
+) -> None:
+    before = os.umask(umask)
+    try:
+        disk.write("key", b"code")
+    finally:
+        os.umask(before)
+    assert only(folder).stat().st_mode & 0o022 == 0
+    assert folder.stat().st_mode & 0o077 == 0
+    assert disk.read("key") == b"code"
+
+
+def test_a_file_of_others_in_the_place_of_ours_stays(
+    folder: Path, compiled: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a folder with the sticky bit, where theirs cannot be replaced."""
+    disk.write("key", b"theirs")
+    monkeypatch.setattr(os, "geteuid", lambda: only(folder).stat().st_uid + 1)
+
+    def refuse(*_: Any) -> Any:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    disk.write("key", b"ours")
+    assert disk.read("key") is None
+    assert only(folder).read_bytes().endswith(b"theirs")  # and no part is left
+
+
+def test_the_files_of_others_are_not_pruned(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk.write("theirs", bytes(68))
+    monkeypatch.setattr(os, "geteuid", lambda: -1)
+    monkeypatch.setattr(disk, "LIMIT", 0)
+    disk._prune(folder)
+    assert only(folder).name == "gradstep-theirs.cubin"
