@@ -159,6 +159,7 @@ def test_a_copy_made_in_either_mode_goes_on(
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
+@pytest.mark.filterwarnings("ignore:TypedStorage is deprecated")  # torch 2.8's own
 def test_a_run_goes_on_from_a_distributed_checkpoint_of_either_mode(
     mode: str, tmp_path: Path
 ) -> None:
@@ -189,6 +190,7 @@ def test_a_run_goes_on_from_a_distributed_checkpoint_of_either_mode(
 
 
 @pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
+@pytest.mark.filterwarnings("ignore:TypedStorage is deprecated")  # torch 2.8's own
 def test_a_distributed_checkpoint_of_the_other_mode_is_refused(tmp_path: Path) -> None:
     net = network("AdamW")
     opt = plain("AdamW", net)

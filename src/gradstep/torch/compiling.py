@@ -1,5 +1,7 @@
 """Methods at which `torch.compile` breaks the graph: C does their work."""
 
+import functools
+import inspect
 from typing import Any
 
 import torch
@@ -14,7 +16,19 @@ def break_graph_at(cls: type, *names: str) -> None:
     """
     for name in names:
         method: Any = getattr(cls, name, None)
-        if method is None or hasattr(method, "_torchdynamo_disable"):
-            continue
-        reason = f"gradstep.torch.{cls.__name__}.{name} is not traced"
-        setattr(cls, name, torch.compiler.disable(method, reason=reason))
+        if inspect.isfunction(method) and not hasattr(method, "breaks_graph"):
+            reason = f"gradstep.torch.{cls.__name__}.{name} is not traced"
+            setattr(cls, name, _untraced(method, reason))
+
+
+def _untraced(method: Any, reason: str) -> Any:
+    call = torch.compiler.disable(method, reason=reason)
+
+    # torch 2.8 loses self of a bound method that is itself disabled, in
+    # torch.compile(optimizer.step).
+    @functools.wraps(method)
+    def untraced(self: Any, *args: Any, **options: Any) -> Any:
+        return call(self, *args, **options)
+
+    untraced.breaks_graph = True  # type: ignore[attr-defined]
+    return untraced
