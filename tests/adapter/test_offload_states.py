@@ -156,6 +156,9 @@ def test_others_have_no_average() -> None:
     assert opt.training
     with pytest.raises(TypeError, match="eval: AdamW has no average"):
         opt.eval()
+    # transformers and accelerate ask before they call them, in every step.
+    assert not hasattr(opt, "eval")
+    assert not hasattr(opt, "train")
 
 
 # -- what it is built over

@@ -1,5 +1,6 @@
 """An optimizer over the host's memory, seen as one over the parameters of a device."""
 
+import functools
 import inspect
 import weakref
 from collections import defaultdict
@@ -17,6 +18,10 @@ from gradstep.torch.copies import LANES, Lane
 from gradstep.torch.mirrors import Mirror
 from gradstep.torch.names import MODE
 from gradstep.torch.optimizer import UNTRACED, Optimizer
+
+
+class NoAverage(AttributeError, TypeError):  # noqa: N818  # what there is not
+    """An optimizer has no `eval` and no `train`; `hasattr` says so to trainers."""
 
 
 class Offloaded(torch.optim.Optimizer):
@@ -50,7 +55,7 @@ class Offloaded(torch.optim.Optimizer):
 
     def _patch_step_function(self) -> None:
         super()._patch_step_function()
-        break_graph_at(type(self), *UNTRACED)
+        break_graph_at(type(self), *UNTRACED, "_average")
 
     # -- parameters, options and states
 
@@ -172,20 +177,26 @@ class Offloaded(torch.optim.Optimizer):
         """Whether the parameters are where gradients are to be taken."""
         return not isinstance(self._host, Averaging) or self._host.training
 
-    def eval(self) -> None:
+    @property
+    def eval(self) -> Callable[[], None]:
         """Put the average of a schedule-free optimizer into the parameters."""
-        self._average("eval")
+        return self._of_averaging("eval")
 
-    def train(self) -> None:
+    @property
+    def train(self) -> Callable[[], None]:
         """Put the parameters back to where they were before `eval`."""
-        self._average("train")
+        return self._of_averaging("train")
+
+    def _of_averaging(self, what: str) -> Callable[[], None]:
+        """Return a method that only schedule-free optimizers have: trainers ask."""
+        if isinstance(self._host, Averaging):
+            return functools.partial(self._average, what)
+        raise NoAverage(
+            f"CPUOffload.{what}: {self._name} has no average; only schedule-free "
+            "optimizers have"
+        )
 
     def _average(self, what: str) -> None:
-        if not isinstance(self._host, Averaging):
-            raise TypeError(
-                f"CPUOffload.{what}: {self._name} has no average; only schedule-free "
-                "optimizers have"
-            )
         self._check_settled(what)
         self._sync()
         self._fetch_params()
