@@ -28,7 +28,8 @@ class Averaging(Optimizer):
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters with options of their own, in the mode of the others."""
-        param_group.setdefault(MODE, self.training)
+        if isinstance(param_group, dict):  # else torch says what it must be
+            param_group.setdefault(MODE, self.training)
         super().add_param_group(param_group)
 
     @torch.no_grad()
