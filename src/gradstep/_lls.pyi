@@ -42,7 +42,9 @@ class Loop:
 
 @disjoint_base
 class System:
-    def __init__(self, features: int, columns: int, dtype: Any) -> None: ...
+    def __init__(
+        self, features: int, columns: int, dtype: Any, rows: int = 0
+    ) -> None: ...
     def set_data(
         self, X: tuple[Array, ...], y: Array | None, weight: Array | None = None
     ) -> None: ...

@@ -44,6 +44,8 @@ cdef extern from "conjugate.h" nogil:
 
 cdef size_t MOST_PIECES = 16  # of a batch that are summed at a time
 cdef size_t PIECE_BYTES = 1 << 24  # of all their sums
+# Of a system, whose batch is all rows: as few waits for threads as a cache allows.
+cdef size_t SYSTEM_BYTES = 1 << 19
 cdef size_t AHEAD = 16, AHEAD_NARROW = 32  # rows that are fetched before their turn
 cdef size_t ARRAYS = 2 + GS_MAX_STATE  # that an update of some columns packs
 
@@ -342,7 +344,8 @@ cdef class Loop:
 cdef class System:
     """All rows of a problem at once, in float64: struct gs_lls_system of csrc/lls.h.
 
-    `columns` of coefficients, of which the first are those of targets. Arrays must be
+    `columns` of coefficients, of which the first are those of targets; room for sums of
+    as many pieces as there are in `rows`, if there is cache for them. Arrays must be
     C-ordered float64 of the shapes that are named; `gradstep.lls` sees to that, and to
     the rows.
     """
@@ -352,14 +355,16 @@ cdef class System:
     cdef tuple point
     cdef list room
 
-    def __init__(self, size_t features, size_t columns, cnp.dtype dtype):
+    def __init__(self, size_t features, size_t columns, cnp.dtype dtype, size_t rows=0):
         cdef bint single = dtype.num == cnp.NPY_FLOAT32
         cdef size_t size
         self.p.ops = table().lls_f32 if single else table().lls_f64
         self.p.model.L = self.system.L = features
         self.p.model.K = self.system.K = columns
         size = max(<size_t>1, gs_lls_sums(&self.p.model))
-        self.p.pieces = max(<size_t>1, min(MOST_PIECES, PIECE_BYTES // (8 * size)))
+        self.p.pieces = max(MOST_PIECES, SYSTEM_BYTES // (8 * size))
+        self.p.pieces = min(self.p.pieces, PIECE_BYTES // (8 * size), rows // GS_PIECE)
+        self.p.pieces = max(<size_t>1, self.p.pieces)
         self.room = [np.zeros(size), np.zeros(self.p.pieces * size)]
         self.p.sums = <double *>data_of(self.room[0])
         self.p.piece = <double *>data_of(self.room[1])

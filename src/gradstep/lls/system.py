@@ -2,7 +2,7 @@
 
 import copy
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -106,6 +106,7 @@ class System:
         self.data, self.intercept = data, intercept
         self.features = data.features
         self.targets = 1 if data.targets is None else data.targets
+        self._rows: dict[int, Any] = {}
         self._weight_unit = _unit_of(data.first().weight)
         X, y, largest_weight = self._measured()
         if _unit_of(largest_weight) != 1:
@@ -240,7 +241,7 @@ class System:
         if self.is_sparse:  # from zeros that are not stored, no mean can be subtracted
             constant = constant - self._products_with_centre(base)
             step_constant = step_constant - self._products_with_centre(step)
-        rows = _lls.System(self.features, len(step), self.data.dtype)
+        rows = self._rows_for(len(step))
         rows.set_point(self.centre, base, step, constant, unit, step_constant)
         for block, route in self.data.visits(0, _IN_ORDER):
             y = block.y if unit.any() else None
@@ -255,6 +256,14 @@ class System:
             mean = pulls / self.weight
             squares = np.maximum(squares - mean * pulls, 0.0)
         return Sums(products * self.inverse, mean, squares, squares)
+
+    def _rows_for(self, columns: int) -> Any:
+        """Return what adds up rows for so many vectors."""
+        if columns not in self._rows:
+            self._rows[columns] = _lls.System(
+                self.features, columns, self.data.dtype, self.rows
+            )
+        return self._rows[columns]
 
     def _products_with_centre(self, coefficients: Array | None) -> Array:
         if coefficients is None:
