@@ -123,12 +123,6 @@ def test_last_epoch_begins_at_the_step_after_it() -> None:
     assert again.get_last_lr() == [0.05, 0.0125]
 
 
-def test_a_second_scheduler_begins_where_the_first_found_the_optimizer() -> None:
-    opt = optimizer()
-    lrs.ConstantLR(opt, 0.3)
-    assert lrs.ExponentialLR(opt, 0.5).get_last_lr() == [0.2, 0.05]
-
-
 def test_stepping_before_the_optimizer_warns() -> None:
     opt = optimizer()
     scheduler = lrs.StepLR(opt, 5)

@@ -123,7 +123,9 @@ class Whole(Option):
             kind = type(value).__name__
             raise TypeError(f"{owner}: {name} must be int, got {kind}")
         if not 0 <= int(value) < 2**53:
-            raise ValueError(f"{owner}: {name} must be in [0, 2**53), got {value}")
+            raise ValueError(
+                f"{owner}: {name} must be in [0, 2**53), got {as_text(value)}"
+            )
         return int(value)
 
     def put(self, numbers: dict[str, float], name: str, value: Any) -> None:
@@ -183,6 +185,14 @@ def as_float(owner: str, name: str, value: object) -> float:
         return float(value)
     except OverflowError:  # an int beyond all floats
         return math.inf
+
+
+def as_text(number: object) -> str:
+    """Return the repr of a number; of an int that fills a line, its number of bits."""
+    if isinstance(number, int) and number.bit_length() > 200:
+        sign = "-" if number < 0 else ""
+        return f"{sign}2**{number.bit_length() - 1} or more"
+    return repr(number)
 
 
 def real(

@@ -9,6 +9,7 @@ import numpy as np
 
 from gradstep import _core
 from gradstep.checks import remedy
+from gradstep.hyper import as_text
 from gradstep.storage import Layout
 
 # Keys of a group that are not options.
@@ -116,7 +117,7 @@ def read_count(where: str, t: Any, least: int = 0) -> int:
     if isinstance(t, bool) or not isinstance(t, (int, np.integer)):
         raise TypeError(f"{where} must be int, got {type(t).__name__}")
     if not least <= t < 2**53:
-        raise ValueError(f"{where} must be in [{least}, 2**53), got {t}")
+        raise ValueError(f"{where} must be in [{least}, 2**53), got {as_text(t)}")
     return int(t)
 
 
@@ -124,9 +125,13 @@ def read_scalar(where: str, value: Any) -> float:
     """Return a number that a rule keeps, checked."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{where} must be a real number, got {type(value).__name__}")
-    if not math.isfinite(value):
-        raise ValueError(f"{where} must be finite, got {value}")
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # an int beyond all floats
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"{where} must be finite, got {as_text(value)}")
+    return number
 
 
 def _same_order(state: Any, array: Any) -> bool:

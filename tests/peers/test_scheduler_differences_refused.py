@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-import torch
 from schedule_harness import (
     OURS,
     TORCHS,
@@ -12,7 +11,6 @@ from schedule_harness import (
     ours_only,
     rates,
     sequence,
-    stepped,
     torchs_only,
 )
 
@@ -95,18 +93,3 @@ def test_sequential_refuses_milestones(
     with pytest.raises(ValueError, match=match):
         rates(OURS, 0, build)
     assert rates(TORCHS, 4, build) == about(*torchs)
-
-
-def test_a_rate_that_is_a_tensor() -> None:
-    """Of torch's optimizers; torch writes into it."""
-    rate = torch.tensor(0.5)
-    optimizer = torch.optim.SGD([torch.ones(1)], lr=rate)
-    words = "'lr' must be a number in param_groups, got Tensor; "
-    with pytest.raises(TypeError, match=words):
-        OURS.ExponentialLR(optimizer, 0.5)
-    with pytest.raises(TypeError, match=words):
-        OURS.ReduceLROnPlateau(optimizer)
-    assert rate.item() == 0.5
-    assert stepped(TORCHS.ExponentialLR(optimizer, 0.5), optimizer, 1) == [0.5, 0.25]
-    assert optimizer.param_groups[0]["lr"] is rate
-    assert rate.item() == 0.25

@@ -1,6 +1,7 @@
 """How schedulers are stepped, resumed and read otherwise than torch's, on purpose."""
 
 import contextlib
+import functools
 import math
 from typing import Any
 
@@ -81,26 +82,29 @@ def test_goes_on_with_the_next_step() -> None:
     assert theirs[4:] == about(2 * math.cos(math.pi / 10) ** 2)
 
 
-def test_a_second_scheduler_begins_where_the_first_began() -> None:
-    """Torch's StepLR goes on from where the first left the rate, some others do not."""
-    for module, expected in ((OURS, (1, 0.1)), (TORCHS, (0.25, 0.025))):
+def test_a_new_scheduler_begins_where_the_rate_was_set_by_hand() -> None:
+    """Torch's StepLR does; its LambdaLR begins at the first scheduler's base."""
+    for module, lambdas in ((OURS, (0.7, 0.35)), (TORCHS, (1, 0.5))):
         optimizer = alone(module)
         stepped(module.ExponentialLR(optimizer, 0.5), optimizer, 2)
+        optimizer.param_groups[0]["lr"] = 7.0
         second = module.StepLR(optimizer, 1, 0.1)
-        assert stepped(second, optimizer, 1) == about(*expected)
+        assert stepped(second, optimizer, 1) == about(7, 0.7)
+        optimizer.param_groups[0]["lr"] = 0.7
         third = module.LambdaLR(optimizer, lambda t: 1 / (1 + t))
-        assert stepped(third, optimizer, 1) == about(1, 0.5)
+        assert stepped(third, optimizer, 1) == about(*lambdas)
 
 
-def test_a_rate_set_by_hand_lasts_until_the_next_step() -> None:
-    """The value is a function of the step; torch's recursion goes on from there."""
-    for module, expected in ((OURS, 0.25), (TORCHS, 5.0)):
+def test_a_schedule_that_ended_at_zero_goes_on_from_what_is_set() -> None:
+    """Torch's cosine adds a part of its base to that, and rises from there."""
+    for module, expected in ((OURS, 0.05), (TORCHS, 0.05 + 0.25)):
         optimizer = alone(module)
-        scheduler = module.ExponentialLR(optimizer, 0.5)
-        stepped(scheduler, optimizer, 1)
-        optimizer.param_groups[0]["lr"] = 10.0
+        scheduler = module.CosineAnnealingLR(optimizer, 3)
+        stepped(scheduler, optimizer, 3)
+        assert scheduler.get_last_lr() == about(0)
+        optimizer.param_groups[0]["lr"] = 0.05
         scheduler.step()
-        assert scheduler.get_last_lr() == [expected]
+        assert scheduler.get_last_lr() == about(expected)
 
 
 def test_refuses_a_group_added_later() -> None:
@@ -123,21 +127,48 @@ def test_refuses_a_group_added_later() -> None:
             assert recursion.get_last_lr() == [0.25, 4.0]
 
 
-def test_a_functions_own_state_is_the_callers() -> None:
-    """Torch saves the attributes of a callable that is not a function."""
+class Decay:
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
 
-    class Decay:
-        def __init__(self, rate: float) -> None:
-            self.rate = rate
+    def __call__(self, t: int) -> float:
+        return self.rate**t
 
-        def __call__(self, t: int) -> float:
-            return self.rate**t
 
-    for module, rate in ((OURS, 0.9), (TORCHS, 0.5)):
-        saved = module.LambdaLR(alone(module), Decay(0.5)).state_dict()
-        fn = Decay(0.9)
-        module.LambdaLR(alone(module), fn).load_state_dict(saved)
-        assert fn.rate == rate
+def test_the_values_of_a_partial_are_compared() -> None:
+    """Torch goes on with those of the new one."""
+    for module in (OURS, TORCHS):
+        old, new = (functools.partial(pow, rate) for rate in (0.5, 0.9))
+        saved = module.LambdaLR(alone(module), old).state_dict()
+        scheduler = module.LambdaLR(alone(module), new)
+        if module is OURS:
+            with pytest.raises(
+                ValueError, match=r"args\[0\] is 0.5, of this one it is"
+            ):
+                scheduler.load_state_dict(saved)
+        else:
+            scheduler.load_state_dict(saved)
+
+
+@pytest.mark.parametrize("saving", [OURS, TORCHS])
+@pytest.mark.parametrize("name", ["LambdaLR", "CyclicLR", "SequentialLR"])
+def test_attributes_of_a_callable_object_are_restored(saving: Any, name: str) -> None:
+    """From our states, and from torch's, as torch restores them."""
+
+    def build(module: Any, rate: float) -> tuple[Any, Decay]:
+        fn, optimizer = Decay(rate), alone(module)
+        if name == "CyclicLR":
+            return module.CyclicLR(optimizer, 0.1, 0.2, scale_fn=fn), fn
+        if name == "LambdaLR":
+            return module.LambdaLR(optimizer, fn), fn
+        parts = [module.StepLR(optimizer, 3), module.LambdaLR(optimizer, fn)]
+        return module.SequentialLR(optimizer, parts, [2]), fn
+
+    saved, _ = build(saving, 0.5)
+    for module in {saving, OURS}:
+        scheduler, fn = build(module, 0.9)
+        scheduler.load_state_dict(saved.state_dict())
+        assert fn.rate == 0.5
 
 
 # Stepping.

@@ -59,6 +59,15 @@ SAVED: dict[str, Build] = {
     "CyclicLR": named(
         "CyclicLR", base_lr=0.1, max_lr=0.7, step_size_up=30, scale_fn=scale_by_cycle
     ),
+    **{
+        f"CyclicLR {mode}": named(
+            "CyclicLR", 0.1, 0.7, 30, 17, mode, gamma=0.99, cycle_momentum=cycles
+        )
+        for mode, cycles in (("triangular2", True), ("exp_range", False))
+    },
+    "OneCycleLR in three phases": named(
+        "OneCycleLR", 0.7, 500, three_phase=True, anneal_strategy="linear"
+    ),
     "LambdaLR": named("LambdaLR", lr_lambda=lambda t: 1 / (1 + t)),
     "MultiplicativeLR": named("MultiplicativeLR", lr_lambda=lambda t: t / (1 + t)),
     # The bases of combinations are in what torch saves of their parts.
@@ -90,7 +99,8 @@ SAVED: dict[str, Build] = {
 @pytest.mark.parametrize("name", SAVED)
 def test_goes_on_with_torchs_state(name: str, kind: str, taken: int) -> None:
     """In a new optimizer, wherever that began, and on torch's own."""
-    build, cycles = SAVED[name], name in CYCLES
+    build = SAVED[name]
+    cycles = name.split(maxsplit=1)[0] in CYCLES and name != "CyclicLR exp_range"
     optimizer = optimizer_of(TORCHS, kind=kind)
     bases = [group["lr"] for group in optimizer.param_groups]
     theirs = build(TORCHS, optimizer)
@@ -104,7 +114,7 @@ def test_goes_on_with_torchs_state(name: str, kind: str, taken: int) -> None:
         ours = build(OURS, at)
         ours.load_state_dict(held)
         assert ours.last_epoch == taken
-        assert cycles or ours.base_lrs == bases
+        assert name.split(maxsplit=1)[0] in CYCLES or ours.base_lrs == bases
         np.testing.assert_allclose(
             [group["lr"] for group in at.param_groups], stood, rtol=1e-13
         )
@@ -113,3 +123,118 @@ def test_goes_on_with_torchs_state(name: str, kind: str, taken: int) -> None:
         np.testing.assert_allclose(after.momentum, rest.momentum, rtol=1e-13)
         assert ours.last_epoch == taken + 200
     assert held == state
+
+
+# An argument that is another one than torch's state has.
+OTHERS: dict[str, tuple[Build, Build, str]] = {
+    "step size": (named("StepLR", 3, 0.5), named("StepLR", 4, 0.5), "step_size is 4"),
+    "another class": (
+        named("ExponentialLR", 0.5),
+        named("StepLR", 3, 0.5),
+        "step_size is 3, of this one it is None",
+    ),
+    "milestones": (
+        named("MultiStepLR", [3, 5]),
+        named("MultiStepLR", [3, 6]),
+        r"milestones\[1\] is 6",
+    ),
+    "cycle length": (
+        named("CyclicLR", 0.1, 0.2, 30),
+        named("CyclicLR", 0.1, 0.2, 40),
+        "total_size is 80",
+    ),
+    "cycle's rise": (
+        named("CyclicLR", 0.1, 0.2, 30, 10),
+        named("CyclicLR", 0.1, 0.2, 20, 20),
+        "step_ratio is 0.5",
+    ),
+    "cycle's peak": (
+        named("CyclicLR", 0.1, 0.2),
+        named("CyclicLR", 0.1, [0.2, 0.3]),
+        r"max_lrs\[1\] is 0.3",
+    ),
+    "cycle's base": (
+        named("CyclicLR", 0.1, 0.2),
+        named("CyclicLR", 0.05, 0.2),
+        r"base_lrs\[0\] is 0.05",
+    ),
+    "cycle's mode": (
+        named("CyclicLR", 0.1, 0.2),
+        named("CyclicLR", 0.1, 0.2, mode="exp_range"),
+        "mode is 'exp_range'",
+    ),
+    "cycle's momentum": (
+        named("CyclicLR", 0.1, 0.2),
+        named("CyclicLR", 0.1, 0.2, base_momentum=0.7),
+        r"base_momentums\[0\] is 0.7",
+    ),
+    "one cycle's length": (
+        named("OneCycleLR", 0.2, 30),
+        named("OneCycleLR", 0.2, 40),
+        "total_steps is 40",
+    ),
+    "one cycle's peak": (
+        named("OneCycleLR", 0.2, 30),
+        named("OneCycleLR", 0.3, 30),
+        r"base_lrs\[0\] is 0.012",
+    ),
+    "one cycle's rise": (
+        named("OneCycleLR", 0.2, 30),
+        named("OneCycleLR", 0.2, 30, pct_start=0.4),
+        r"_schedule_phases\[0\] is 11",
+    ),
+    "one cycle's line": (
+        named("OneCycleLR", 0.2, 30),
+        named("OneCycleLR", 0.2, 30, anneal_strategy="linear"),
+        "_anneal_func_type is 'linear'",
+    ),
+    "part of a sequence": (
+        sequence(named("LinearLR"), named("StepLR", 3), milestones=[5]),
+        sequence(named("LinearLR"), named("StepLR", 4), milestones=[5]),
+        r"_schedulers\[1\].step_size is 4",
+    ),
+    "milestone of a sequence": (
+        sequence(named("LinearLR"), named("StepLR", 3), milestones=[5]),
+        sequence(named("LinearLR"), named("StepLR", 3), milestones=[6]),
+        r"_milestones\[0\] is 6",
+    ),
+    "part of a chain": (
+        chain(named("LinearLR"), named("StepLR", 3)),
+        chain(named("LinearLR", 0.5), named("StepLR", 3)),
+        r"_schedulers\[0\].start_factor is 0.5",
+    ),
+    "length of a chain": (
+        chain(named("LinearLR"), named("StepLR", 3)),
+        chain(named("LinearLR")),
+        "_schedulers is",
+    ),
+}
+
+
+@pytest.mark.parametrize(("ours", "theirs", "words"), OTHERS.values(), ids=OTHERS)
+def test_torchs_state_with_other_arguments_is_refused(
+    ours: Build, theirs: Build, words: str
+) -> None:
+    at = optimizer_of(OURS)
+    scheduler = ours(OURS, at)
+    before = scheduler.state_dict()
+    state = theirs(TORCHS, optimizer_of(TORCHS)).state_dict()
+    with pytest.raises(ValueError, match=f"another scheduler, whose .*{words}"):
+        scheduler.load_state_dict(state)
+    assert scheduler.state_dict() == before
+
+
+def test_goes_on_with_what_torchs_state_has_of_changes_by_hand() -> None:
+    """And of other schedulers: the rate, which its closed form does not explain."""
+    optimizer = optimizer_of(TORCHS)
+    theirs = TORCHS.ExponentialLR(optimizer, 0.9)
+    trace(theirs, optimizer, 3)
+    for group in optimizer.param_groups:
+        group["lr"] *= 0.3
+    theirs.step()
+    ours = OURS.ExponentialLR(optimizer_of(OURS), 0.9)
+    ours.load_state_dict(copy.deepcopy(theirs.state_dict()))
+    for _ in range(5):
+        np.testing.assert_allclose(ours.get_last_lr(), theirs.get_last_lr(), rtol=1e-13)
+        ours.step()
+        theirs.step()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from gradstep.hyper import HasGroups
-from gradstep.lr_scheduler.lane import Lane
+from gradstep.lr_scheduler.lane import Lane, Place
 from gradstep.lr_scheduler.scheduler import LRScheduler
 from gradstep.schedules import Chained, Constant, Schedule, Sequential, Warmup
 
@@ -26,9 +26,10 @@ class SequentialLR(LRScheduler):
 
     Notes
     -----
-    A scheduler begins from the base again, not from where the one before ended, also
-    MultiplicativeLR, which goes on from there in torch. Equal milestones are refused;
-    torch skips a scheduler.
+    It begins where the learning rate stood before its parts were built, and each part
+    from there again, not from where the one before ended, also MultiplicativeLR, which
+    goes on from there in torch. What others change is kept at a milestone; torch
+    forgets it. Equal milestones are refused; torch skips a scheduler.
 
     Examples
     --------
@@ -41,6 +42,8 @@ class SequentialLR(LRScheduler):
     [0.2, 0.4, 0.6, 0.8, 0.4, 0.2]
     """
 
+    _restarts = True
+
     def __init__(
         self,
         optimizer: HasGroups,
@@ -50,10 +53,10 @@ class SequentialLR(LRScheduler):
     ) -> None:
         owner = type(self).__name__
         lanes = [
-            Lane(*at, Sequential(parts, milestones))
-            for at, parts in _lanes_of(owner, "schedulers", schedulers, optimizer)
+            Lane(*at, Sequential(schedules, milestones))
+            for at, schedules in _lanes_of(owner, "schedulers", schedulers, optimizer)
         ]
-        self._begin(optimizer, lanes, last_epoch)
+        self._begin(optimizer, lanes, last_epoch, parts=schedulers)
 
 
 class ChainedScheduler(LRScheduler):
@@ -83,9 +86,11 @@ class ChainedScheduler(LRScheduler):
         self, schedulers: Sequence[LRScheduler], optimizer: HasGroups | None = None
     ) -> None:
         owner = type(self).__name__
-        found = _lanes_of(owner, "schedulers", schedulers, optimizer)
-        lanes = [Lane(*at, Chained(parts)) for at, parts in found]
-        self._begin(schedulers[0].optimizer, lanes, -1)
+        lanes = [
+            Lane(*at, Chained(schedules))
+            for at, schedules in _lanes_of(owner, "schedulers", schedulers, optimizer)
+        ]
+        self._begin(schedulers[0].optimizer, lanes, -1, parts=schedulers)
 
 
 class WarmupLR(LRScheduler):
@@ -113,6 +118,8 @@ class WarmupLR(LRScheduler):
     [0.2, 0.4, 0.6, 0.8, 0.4, 0.2]
     """
 
+    _restarts = True
+
     def __init__(
         self,
         optimizer: HasGroups,
@@ -122,28 +129,30 @@ class WarmupLR(LRScheduler):
         last_epoch: int = -1,
     ) -> None:
         owner = type(self).__name__
-        found = _lanes_of(owner, "scheduler", [scheduler], optimizer)
-        warmed = found[0][0][1:]  # the learning rate, if it is among them
+        places = _lanes_of(owner, "scheduler", [scheduler], optimizer)
+        warmed = places[0][0][1:]  # the learning rate, if it is among them
         lanes = [
-            Lane(*at, Warmup(then, steps, start_factor if at[1:] == warmed else 1.0))
-            for at, (then,) in found
+            Lane(*at, Warmup(after, steps, start_factor if at[1:] == warmed else 1.0))
+            for at, (after,) in places
         ]
-        self._begin(optimizer, lanes, last_epoch)
+        self._begin(optimizer, lanes, last_epoch, parts=[scheduler])
 
 
 def _lanes_of(
-    owner: str, name: str, given: Sequence[LRScheduler], optimizer: HasGroups | None
-) -> list[tuple[tuple[int, str, int | None], list[Schedule]]]:
+    owner: str, name: str, parts: Sequence[LRScheduler], optimizer: HasGroups | None
+) -> list[tuple[Place, list[Schedule]]]:
     """Return what schedulers set, and the schedule of each of them for it."""
-    if not isinstance(given, Sequence) or not given:
-        kind = type(given).__name__
-        raise TypeError(f"{owner}: {name} must be a list of schedulers, got {kind}")
-    for i, scheduler in enumerate(given):
+    if not isinstance(parts, Sequence) or isinstance(parts, (str, bytes)) or not parts:
+        kind = type(parts).__name__
+        raise TypeError(
+            f"{owner}: {name} must be a list of schedulers, at least one, got {kind}"
+        )
+    for i, scheduler in enumerate(parts):
         which = f"{name}[{i}]" if name == "schedulers" else name
         if not isinstance(scheduler, LRScheduler):
             kind = type(scheduler).__name__
             raise TypeError(f"{owner}: {which} must be an LRScheduler, got {kind}")
-        expected = given[0].optimizer if optimizer is None else optimizer
+        expected = parts[0].optimizer if optimizer is None else optimizer
         if scheduler.optimizer is not expected:
             raise ValueError(f"{owner}: {which} is of another optimizer")
         if scheduler.last_epoch != 0:
@@ -151,10 +160,10 @@ def _lanes_of(
                 f"{owner}: {which} has taken {scheduler.last_epoch} steps; pass a new "
                 "one, and load into the combination"
             )
-    found = [scheduler.lanes() for scheduler in given]
-    places = sorted({at: None for lanes in found for at in lanes}, key=_rate_first)
-    return [(at, [lanes.get(at, _HOLD) for lanes in found]) for at in places]
+    schedules = [scheduler.lanes() for scheduler in parts]
+    places = sorted({at: None for lanes in schedules for at in lanes}, key=_rate_first)
+    return [(at, [lanes.get(at, _HOLD) for lanes in schedules]) for at in places]
 
 
-def _rate_first(at: tuple[int, str, int | None]) -> bool:
+def _rate_first(at: Place) -> bool:
     return at[1] != "lr"

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from gradstep.hyper import Choice, HasGroups, Real, Whole
+from gradstep.lr_scheduler.base import warn
 from gradstep.lr_scheduler.lane import Lane, groups_of, place
 from gradstep.lr_scheduler.scheduler import LRScheduler
 from gradstep.schedules import Cyclic, Schedule
@@ -97,10 +98,21 @@ class OneCycleLR(LRScheduler):
         rates = [cycle(x / div, x, x / div / final) for x in peaks]
         momenta = _momenta(owner, base_momentum, max_momentum, groups)
         lanes = _lanes(owner, optimizer, "lr", rates)
-        if _flag(owner, "cycle_momentum", cycle_momentum):
+        cycles_momentum = _flag(owner, "cycle_momentum", cycle_momentum)
+        if cycles_momentum:
             cycles = [cycle(high, low, high) for low, high in momenta]
-            lanes += _lanes(owner, optimizer, None, cycles)
-        self._begin(optimizer, lanes, last_epoch, total_steps=total)
+            cycled = _momentum_lanes(owner, optimizer, cycles)
+            self._first_warning = _switched_on(owner, optimizer, cycled, momenta)
+            lanes += cycled
+        ends = [part * total - 1, 2 * part * total - 2, total - 1]
+        of_torch = {
+            "total_steps": total,
+            "base_lrs": [x / div for x in peaks],
+            "cycle_momentum": cycles_momentum,
+            "_anneal_func_type": anneal_strategy,
+            "_schedule_phases": ends if three else ends[::2],
+        }
+        self._begin(optimizer, lanes, last_epoch, of_torch=of_torch, total_steps=total)
 
 
 class CyclicLR(LRScheduler):
@@ -157,25 +169,73 @@ class CyclicLR(LRScheduler):
         momenta = _momenta(owner, base_momentum, max_momentum, groups)
         rates = [cycle(ends) for ends in zip(lows, highs, strict=True)]
         lanes = _lanes(owner, optimizer, "lr", rates)
-        if _flag(owner, "cycle_momentum", cycle_momentum):
+        up = step_size_up
+        size = up + (up if step_size_down is None else step_size_down)
+        of_torch: dict[str, Any] = {
+            "base_lrs": lows,
+            "max_lrs": highs,
+            "total_size": size,
+            "step_ratio": up / size,
+            "gamma": gamma,
+            "cycle_momentum": _flag(owner, "cycle_momentum", cycle_momentum),
+        }
+        # torch ignores one of them, and writes its own choice over the other.
+        of_torch |= {"mode": mode} if scale_fn is None else {"scale_mode": scale_mode}
+        if cycle_momentum:
             cycles = [cycle((high, low)) for low, high in momenta]
-            lanes += _lanes(owner, optimizer, None, cycles)
-        self._begin(optimizer, lanes, last_epoch)
+            cycled = _momentum_lanes(owner, optimizer, cycles)
+            message = _switched_on(owner, optimizer, cycled, momenta)
+            if message:
+                warn(f"{owner}{message}")
+            lanes += cycled
+            for name, ends in (("base_momentums", 0), ("max_momentums", 1)):
+                of_torch[name] = [pair[ends] for pair in momenta]
+        self._begin(optimizer, lanes, last_epoch, of_torch=of_torch)
 
 
 def _lanes(
-    owner: str, optimizer: HasGroups, name: str | None, found: Sequence[Schedule]
+    owner: str, optimizer: HasGroups, name: str, each: Sequence[Schedule]
 ) -> list[Lane]:
-    """Return a lane for each group, by default of its momentum."""
+    """Return a lane for each group."""
     return [
-        Lane(j, *place(owner, optimizer, j, name or _momentum_name(owner, group)), x)
-        for j, (group, x) in enumerate(zip(optimizer.param_groups, found, strict=True))
+        Lane(j, *place(owner, optimizer, j, name), schedule)
+        for j, schedule in enumerate(each)
     ]
 
 
+def _momentum_lanes(
+    owner: str, optimizer: HasGroups, cycles: Sequence[Schedule]
+) -> list[Lane]:
+    """Return a lane for the momentum, or the first of betas, of each group."""
+    lanes = []
+    for j, (group, cycle) in enumerate(zip(optimizer.param_groups, cycles)):
+        name = _momentum_name(owner, group)
+        at = place(owner, optimizer, j, name, "pass cycle_momentum=False")
+        lanes.append(Lane(j, *at, cycle))
+    return lanes
+
+
+def _switched_on(
+    owner: str,
+    optimizer: HasGroups,
+    lanes: Sequence[Lane],
+    momenta: Sequence[tuple[float, float]],
+) -> str | None:
+    """Return a warning of momentum that was 0 and that a cycle switches on."""
+    for lane, ends in zip(lanes, momenta, strict=True):
+        stood = lane.read(owner, optimizer.param_groups[lane.group])
+        if not stood and any(ends):
+            return (
+                f": {lane.name} of param_groups[{lane.group}] was 0, and "
+                f"cycle_momentum=True, the default, switches it on, up to {max(ends)}, "
+                "as in torch; pass cycle_momentum=False to leave it at 0"
+            )
+    return None
+
+
 def _flag(owner: str, name: str, value: object) -> bool:
-    found: bool = Choice(None, (False, True)).check(owner, name, value)
-    return found
+    checked: bool = Choice(None, (False, True)).check(owner, name, value)
+    return checked
 
 
 def _number(owner: str, name: str, value: object, high: float) -> float:
@@ -194,12 +254,12 @@ def _each(
     owner: str, name: str, value: Any, groups: int, high: float = 1e300
 ) -> list[float]:
     """Return a number for each group, from one for all or one for each."""
-    given = list(value) if isinstance(value, (list, tuple)) else [value] * groups
-    if len(given) != groups:
+    values = list(value) if isinstance(value, (list, tuple)) else [value] * groups
+    if len(values) != groups:
         raise ValueError(
-            f"{owner}: {name} has {len(given)} values, expected one or {groups}"
+            f"{owner}: {name} has {len(values)} values, expected one or {groups}"
         )
-    return [_number(owner, name, x, high) for x in given]
+    return [_number(owner, name, x, high) for x in values]
 
 
 def _momenta(
@@ -231,16 +291,16 @@ def _total_steps(
             f"{owner}: total_steps is missing; pass it, or epochs and steps_per_epoch"
         )
     whole = Whole(None)
-    found = {
+    counts = {
         name: whole.check(owner, name, n)
         for name, n in {"total_steps": total, **parts}.items()
         if n is not None
     }
-    product: int = found.get("epochs", 1) * found.get("steps_per_epoch", 1)
-    wanted: int = found.get("total_steps", product)
-    if wanted < 1 or (None not in parts.values() and product != wanted):
+    product: int = counts.get("epochs", 1) * counts.get("steps_per_epoch", 1)
+    result: int = counts.get("total_steps", product)
+    if result < 1 or (None not in parts.values() and product != result):
         raise ValueError(
             f"{owner}: total_steps must be at least 1, and epochs * steps_per_epoch if "
-            f"both are given, got {found}"
+            f"both are given, got {counts}"
         )
-    return wanted
+    return result

@@ -5,7 +5,7 @@ What each schedule computes, its ranges and errors stand with the schedule. All 
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from gradstep import schedules
 from gradstep.hyper import HasGroups
@@ -58,7 +58,8 @@ class MultiStepLR(LRScheduler):
         *,
         hyperparameter: str = "lr",
     ) -> None:
-        schedule = schedules.MultiStep(_listed(milestones), gamma)
+        # A set or an iterator is as good as a sequence.
+        schedule = schedules.MultiStep(milestones, gamma)  # type: ignore[arg-type]
         super().__init__(optimizer, schedule, last_epoch, hyperparameter=hyperparameter)
 
 
@@ -272,8 +273,8 @@ class LambdaLR(LRScheduler):
         *,
         hyperparameter: str = "lr",
     ) -> None:
-        found = _of_each(type(self).__name__, schedules.Lambda, lr_lambda)
-        super().__init__(optimizer, found, last_epoch, hyperparameter=hyperparameter)
+        each = _of_each(type(self).__name__, schedules.Lambda, lr_lambda)
+        super().__init__(optimizer, each, last_epoch, hyperparameter=hyperparameter)
 
 
 class MultiplicativeLR(LRScheduler):
@@ -290,25 +291,23 @@ class MultiplicativeLR(LRScheduler):
         *,
         hyperparameter: str = "lr",
     ) -> None:
-        found = _of_each(type(self).__name__, schedules.Multiplicative, lr_lambda)
-        super().__init__(optimizer, found, last_epoch, hyperparameter=hyperparameter)
-
-
-def _listed(milestones: Iterable[int]) -> Sequence[int]:
-    """Return what may be an iterator as a tuple; the schedule refuses other things."""
-    return tuple(milestones) if isinstance(milestones, Iterable) else milestones
+        each = _of_each(type(self).__name__, schedules.Multiplicative, lr_lambda)
+        super().__init__(optimizer, each, last_epoch, hyperparameter=hyperparameter)
 
 
 def _of_each(
     owner: str,
     kind: Callable[[Callable[[float], float]], schedules.Schedule],
-    given: Functions,
+    lr_lambda: Functions,
 ) -> schedules.Schedule | list[schedules.Schedule]:
-    """Return a schedule by each function, or the one of the only."""
-    functions = list(given) if isinstance(given, Iterable) else [given]
-    for f in functions:
-        if not callable(f):
-            found = type(f).__name__
-            raise TypeError(f"{owner}: lr_lambda must be callable, got {found}")
-    made = [kind(f) for f in functions]
-    return made if isinstance(given, Iterable) else made[0]
+    """Return a schedule by each function, or one for all by the only function."""
+    several = None if callable(lr_lambda) else lr_lambda
+    is_one = not isinstance(several, Iterable)
+    functions: list[Any] = [lr_lambda] if several is None or is_one else list(several)
+    for fn in functions:
+        if not callable(fn):
+            raise TypeError(
+                f"{owner}: lr_lambda must be callable, got {type(fn).__name__}"
+            )
+    each = [kind(fn) for fn in functions]
+    return each[0] if is_one else each

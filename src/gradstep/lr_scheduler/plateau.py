@@ -1,16 +1,21 @@
 """ReduceLROnPlateau, which goes by a metric instead of the count of steps."""
 
 import math
+import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gradstep.hyper import Choice, HasGroups, Real, Whole
-from gradstep.lr_scheduler.lane import Lane, Sealed, groups_of, place, put
+from gradstep.hyper import Choice, HasGroups, Real, Whole, as_text
+from gradstep.lr_scheduler import functions
+from gradstep.lr_scheduler.base import Base
+from gradstep.lr_scheduler.lane import Lane, Place, check_groups, groups_of, place
+from gradstep.lr_scheduler.neighbours import Member, register
+from gradstep.lr_scheduler.values import Mark, part_of, rounded, write_all
 from gradstep.schedules import Constant
 from gradstep.state import check_type, read_count
 
 
-class ReduceLROnPlateau(Sealed):
+class ReduceLROnPlateau(Base):
     r"""Reduce a learning rate when a metric has stopped improving.
 
     A value :math:`a` is better than the best, :math:`b`, if
@@ -21,7 +26,8 @@ class ReduceLROnPlateau(Sealed):
 
     and for ``"max"`` on the other side. After more than `patience` values in a row that
     were not better, the rate is multiplied by `factor`; then `cooldown` values do not
-    count.
+    count. What is multiplied is what stands there, whoever has set it: a warm-up, or
+    any chainable scheduler, may be stepped beside this one.
 
     Parameters
     ----------
@@ -40,6 +46,8 @@ class ReduceLROnPlateau(Sealed):
         A smaller reduction is left out.
     hyperparameter : str, default "lr"
         What to reduce.
+    last_epoch : int, default -1
+        One less than the count of metrics before this scheduler; nothing but a count.
 
     Raises
     ------
@@ -50,6 +58,8 @@ class ReduceLROnPlateau(Sealed):
     -----
     Relative to a negative best, torch's threshold has the wrong side, and any value is
     better; here it is relative to its size. A metric that is NaN is not better.
+    `load_state_dict` refuses the state of a scheduler with other arguments; torch's
+    takes them over.
 
     Examples
     --------
@@ -89,13 +99,13 @@ class ReduceLROnPlateau(Sealed):
         eps: float = 1e-8,
         *,
         hyperparameter: str = "lr",
+        last_epoch: int = -1,
     ) -> None:
         self._owner = owner = type(self).__name__
         groups = groups_of(owner, optimizer)
         positive = Real(None, 0.0, math.inf, open_high=True)
-        several = isinstance(min_lr, (list, tuple))
-        least: list[Any] = list(min_lr) if several else [min_lr] * len(groups)  # type: ignore[arg-type]
-        if len(least) != len(groups):
+        least = list(min_lr) if isinstance(min_lr, (list, tuple)) else None
+        if least is not None and len(least) != len(groups):
             raise ValueError(
                 f"{owner}: min_lr has {len(least)} values, expected one or "
                 f"{len(groups)}"
@@ -105,6 +115,12 @@ class ReduceLROnPlateau(Sealed):
             Lane(j, *place(owner, optimizer, j, hyperparameter), Constant(1.0, 0))
             for j in range(len(groups))
         ]
+        self._hyperparameter = hyperparameter
+        self._marks: dict[Place, Mark] = {}  # of reductions
+        self._member = Member(
+            owner, self._marks, len(groups), is_fresh=False, only_reduces=True
+        )
+        all_least = [min_lr] * len(groups) if least is None else least
         vars(self).update(
             optimizer=optimizer,
             mode=Choice("min", ("min", "max")).check(owner, "mode", mode),
@@ -113,13 +129,14 @@ class ReduceLROnPlateau(Sealed):
             threshold=positive.check(owner, "threshold", threshold),
             threshold_mode=relative.check(owner, "threshold_mode", threshold_mode),
             cooldown=Whole(None).check(owner, "cooldown", cooldown),
-            min_lrs=[positive.check(owner, "min_lr", x) for x in least],
+            min_lrs=[positive.check(owner, "min_lr", x) for x in all_least],
             eps=positive.check(owner, "eps", eps),
             best=math.inf if mode == "min" else -math.inf,
             num_bad_epochs=0,
             cooldown_counter=0,
-            last_epoch=0,
+            last_epoch=read_count(f"{owner}: last_epoch", last_epoch, least=-1) + 1,
         )
+        register(self)
 
     def is_better(self, a: float, best: float) -> bool:
         """Return whether a value is better than the best."""
@@ -140,19 +157,15 @@ class ReduceLROnPlateau(Sealed):
             Such as the loss on data that were held out.
         """
         metric = self._number(metrics)
-        groups = self.optimizer.param_groups
-        if len(groups) != len(self._lanes):
-            raise ValueError(
-                f"{self._owner}: the optimizer has {len(groups)} groups, and had "
-                f"{len(self._lanes)}; build schedulers after add_param_group"
-            )
+        remedy = "anew and load the state_dict of this one"
+        check_groups(self._owner, self.optimizer, len(self._lanes), remedy)
         better = self.is_better(metric, self.best)
         bad = 0 if better else self.num_bad_epochs + 1
         cooling = self.cooldown_counter
         if cooling > 0:
             cooling, bad = cooling - 1, 0
         if bad > self.patience:
-            self._reduce(groups)
+            self._reduce(self.optimizer.param_groups)
             cooling, bad = self.cooldown, 0
         vars(self).update(
             last_epoch=self.last_epoch + 1,
@@ -168,25 +181,45 @@ class ReduceLROnPlateau(Sealed):
             raise TypeError(message)
         try:
             return float(metrics)
+        except OverflowError:  # an int beyond all floats
+            return math.inf if metrics > 0 else -math.inf
         except (TypeError, ValueError):
             raise TypeError(message) from None
 
     def _reduce(self, groups: list[dict[str, Any]]) -> None:
+        reduced = []
         for lane, least in zip(self._lanes, self.min_lrs, strict=True):
-            old = lane.read(groups[lane.group])
+            old = lane.read(self._owner, groups[lane.group])
             new = max(old * self.factor, least)
             if old - new > self.eps:
-                put(groups[lane.group], lane.key, lane.part, new)
+                reduced.append((lane, new))
+        write_all([(groups[x.group], x.key, x.part, new) for x, new in reduced])
+        for lane, new in reduced:
+            group = groups[lane.group]
+            value = part_of(group, lane.key, lane.part)
+            origin = lane.noted(self._owner, group)
+            self._marks[lane.place] = Mark(
+                rounded(value, new), new if origin is None else origin, value
+            )
 
     def get_last_lr(self) -> list[float]:
         """Return the present value in each group, as floats."""
         groups = self.optimizer.param_groups
-        return [lane.read(groups[lane.group]) for lane in self._lanes]
+        return [lane.read(self._owner, groups[lane.group]) for lane in self._lanes]
+
+    # -- saving
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what was seen so far; the rate itself is the optimizer's."""
-        names = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch")
-        return {name: getattr(self, name) for name in names}
+        """Return what was seen so far, and the arguments; the rate is the optimizer's.
+
+        The names are those of torch's state.
+        """
+        names = (*_COUNTS, "best", *_ARGUMENTS, "min_lrs")
+        state = {name: getattr(self, name) for name in names}
+        return state | {
+            "hyperparameter": self._hyperparameter,
+            "min_lrs": list(self.min_lrs),
+        }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from a `state_dict`, torch's included.
@@ -199,34 +232,71 @@ class ReduceLROnPlateau(Sealed):
         Raises
         ------
         TypeError, KeyError, ValueError
-            If it does not fit; nothing has changed then.
+            If it does not fit, or is of a scheduler with other arguments; nothing has
+            changed then.
         """
         where = f"{self._owner}.load_state_dict"
         check_type(f"{where}: state_dict", state_dict, Mapping)
-        for name in self.state_dict():
+        for name in ("best", *_COUNTS):
             if name not in state_dict:
                 raise KeyError(f"{where}: state_dict lacks {name!r}")
+        self._check_same(where, state_dict)
         best = state_dict["best"]
-        if isinstance(best, bool) or not isinstance(best, (int, float)):
+        if isinstance(best, bool) or not isinstance(best, numbers.Real):
             raise TypeError(
                 f"{where}: best must be a number, got {type(best).__name__}"
             )
+        try:
+            best = float(best)
+        except OverflowError:
+            raise ValueError(
+                f"{where}: best must be a float, got {as_text(best)}"
+            ) from None
         if math.isnan(best):
             raise ValueError(f"{where}: best is nan, than which nothing is better")
         counts = {
-            name: read_count(f"{where}: {name}", state_dict[name])
-            for name in ("num_bad_epochs", "cooldown_counter", "last_epoch")
+            name: read_count(f"{where}: {name}", state_dict[name]) for name in _COUNTS
         }
-        vars(self).update(counts, best=float(best))
+        vars(self).update(counts, best=best)
+
+    def _check_same(self, where: str, state: Mapping[str, Any]) -> None:
+        """Refuse the state of a scheduler with other arguments."""
+        own: dict[str, Any] = {name: getattr(self, name) for name in _ARGUMENTS}
+        own["hyperparameter"] = self._hyperparameter
+        least = state.get("min_lrs", self.min_lrs)
+        # One for all groups, however many they are.
+        if not _are_alike([least, self.min_lrs]):
+            own["min_lrs"] = self.min_lrs
+        for name, value in own.items():
+            differing = functions.difference(name, state.get(name, value), value)
+            if differing:
+                path, saved, ours = differing
+                raise ValueError(
+                    f"{where}: it was saved by another scheduler, whose {path} is "
+                    f"{saved!r}, of this one it is {ours!r}; build the scheduler as it "
+                    "was"
+                )
 
     def __repr__(self) -> str:
-        names = (
-            "mode",
-            "factor",
-            "patience",
-            "threshold",
-            "threshold_mode",
-            "cooldown",
-        )
-        shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+        shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in _ARGUMENTS[:-1])
         return f"{self._owner}({shown}; best={self.best}, last_epoch={self.last_epoch})"
+
+
+_COUNTS = ("num_bad_epochs", "cooldown_counter", "last_epoch")
+_ARGUMENTS = (
+    "mode",
+    "factor",
+    "patience",
+    "threshold",
+    "threshold_mode",
+    "cooldown",
+    "eps",
+)
+
+
+def _are_alike(lists: list[Any]) -> bool:
+    """Return whether lists of numbers have one value only, the same in all."""
+    if not all(isinstance(values, (list, tuple)) for values in lists):
+        return False
+    together = [x for values in lists for x in values]
+    return all(type(x) in (int, float) and x == together[0] for x in together)

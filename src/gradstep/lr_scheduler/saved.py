@@ -1,73 +1,228 @@
 """Reading the states of schedulers, ours and torch's: all is checked before any use."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from gradstep.schedules import Schedule
-from gradstep.schedules.schedule import as_step
+from gradstep.lr_scheduler import functions
+from gradstep.lr_scheduler.lane import Lane
+from gradstep.lr_scheduler.values import as_number, is_tensor
+from gradstep.schedules import Chained, Schedule, Sequential
+from gradstep.schedules.schedule import arguments_of, as_step
 from gradstep.state import check_type, read_scalar
+
+_REMEDY = "build the scheduler as it was, or go on by this one with step(epoch)"
+
+# The arguments that torch's scheduler saves by our names, for each schedule.
+_OF_TORCH = {
+    "Step": ("step_size", "gamma"),
+    "MultiStep": ("milestones", "gamma"),
+    "Constant": ("factor", "total_iters"),
+    "Linear": ("start_factor", "end_factor", "total_iters"),
+    "Exponential": ("gamma",),
+    "Polynomial": ("total_iters", "power"),
+    "CosineAnnealing": ("T_max", "eta_min"),
+    "CosineAnnealingWarmRestarts": ("T_0", "T_mult", "eta_min"),
+    "Lambda": (),
+    "Multiplicative": (),
+}
+_ONLY_OF_ONE = {name for names in _OF_TORCH.values() for name in names} | {
+    "total_steps",
+    "max_lrs",
+    "total_size",
+    "step_ratio",
+    "best",
+    "patience",
+}
+
+
+class SavedLane(NamedTuple):
+    """What a state says of one lane; torch's says no more than the first and last."""
+
+    start: float
+    base: float
+    factor: float | None
+    written: float | None
+    value: float | None
 
 
 def flattened(where: str, saved: Any) -> dict[str, Any]:
     """Return a saved state, with what torch's combinations save in their first part."""
     check_type(f"{where}: state_dict", saved, Mapping)
     parts = saved.get("_schedulers")
-    found = dict(saved)
+    state = dict(saved)
     if isinstance(parts, Sequence) and parts and isinstance(parts[0], Mapping):
-        found = flattened(where, parts[0]) | found
+        state = flattened(where, parts[0]) | state
     for key in ("last_epoch", "base_lrs"):
-        if key not in found and "_schedulers" not in saved:
+        if key not in state and "_schedulers" not in saved:
             raise KeyError(f"{where}: state_dict lacks {key!r}")
-    return found
+    return state
 
 
-def read_step(where: str, t: Any) -> float:
-    """Return a saved count of steps."""
-    return as_step(f"{where}: last_epoch", t)
+def read(
+    where: str, state: Mapping[str, Any], groups: int, own: list[float]
+) -> tuple[float, list[SavedLane]]:
+    """Return the step and the numbers of a state, checked.
+
+    `own` is where the lanes began that it is loaded into; the first `groups` of them
+    are those that torch's states have.
+    """
+    lanes = len(own)
+    for key in ("last_epoch", "base_lrs"):
+        if key not in state:
+            raise KeyError(f"{where}: state_dict lacks {key!r}")
+    t = as_step(f"{where}: last_epoch", state["last_epoch"])
+    starts = [
+        *_numbers(where, "base_lrs", state["base_lrs"], groups),
+        *_numbers(
+            where, "more_bases", state.get("more_bases", own[groups:]), lanes - groups
+        ),
+    ]
+    if "written" not in state:
+        rates: list[Any] = [None] * lanes
+        if "_last_lr" in state:
+            rates[:groups] = _numbers(where, "_last_lr", state["_last_lr"], groups)
+        return t, [
+            SavedLane(start, start, None, None, rate)
+            for start, rate in zip(starts, rates, strict=True)
+        ]
+    columns = [
+        _numbers(where, name, state.get(name), lanes, finite=name != "values")
+        for name in ("bases", "factors", "written", "values")
+    ]
+    return t, [SavedLane(*numbers) for numbers in zip(starts, *columns, strict=True)]
 
 
-def read_bases(where: str, saved: Any, expected: int) -> list[float]:
-    """Return saved base values."""
-    check_type(where, saved, Sequence)
-    if len(saved) != expected:
-        raise ValueError(f"{where} has {len(saved)} values, expected {expected}")
-    return [read_scalar(where, x) for x in saved]
+def _numbers(
+    where: str, name: str, values: Any, expected: int, *, finite: bool = True
+) -> list[float]:
+    """Return saved numbers; torch saves tensors where the learning rate is one."""
+    check_type(f"{where}: {name}", values, Sequence)
+    if len(values) != expected:
+        raise ValueError(
+            f"{where}: {name} has {len(values)} values, expected {expected}"
+        )
+    plain = [as_number(name, x) if is_tensor(x) else x for x in values]
+    read_one = read_scalar if finite else as_number
+    return [read_one(f"{where}: {name}", x) for x in plain]
+
+
+# -- whether a state is of this scheduler
+
+
+def describe(lanes: Iterable[Lane]) -> list[dict[str, Any]]:
+    """Return what a state says of the schedules, to be compared."""
+    return [
+        {"group": x.group, "sets": x.name, **functions.describe(x.schedule)}
+        for x in lanes
+    ]
+
+
+def attributes(state: Mapping[str, Any], schedules: Sequence[Schedule]) -> Any:
+    """Return the attributes of the callable objects of schedules, None for others."""
+    if "attributes" in state:
+        return state["attributes"]
+    return [
+        values
+        for group, schedule in enumerate(schedules)
+        for values in _attributes_of_torch(state, schedule, group)
+    ]
+
+
+def _attributes_of_torch(state: Any, schedule: Schedule, group: int) -> list[Any]:
+    """Return what torch's state has of the callable objects of a schedule."""
+    if isinstance(schedule, (Sequential, Chained)):
+        states = state.get("_schedulers", [{}] * len(schedule.schedules))
+        return [
+            values
+            for part, inner in zip(schedule.schedules, states, strict=False)
+            for values in _attributes_of_torch(inner, part, group)
+        ]
+    targets = list(functions.objects(schedule))
+    per_group = state.get("lr_lambdas", [state.get("_scale_fn_custom")] * (group + 1))
+    values = per_group[group] if group < len(per_group) else None
+    fn = next((x for x in arguments_of(schedule).values() if callable(x)), None)
+    return [values if values and x is fn else None for x in targets]
 
 
 def check_same(
-    where: str, saved: Mapping[str, Any], ours: list[str], arguments: Mapping[str, Any]
+    where: str,
+    state: Mapping[str, Any],
+    ours: list[dict[str, Any]],
+    expected: Mapping[str, Any] | None,
 ) -> None:
     """Refuse the state of a scheduler with other arguments.
 
-    Ours say what they are; torch's have their arguments among the rest.
+    `expected` is what torch's would have saved, if that is known.
     """
-    remedy = "build the scheduler as it was, or go on by this one with step(epoch)"
-    if "schedules" in saved:
-        if saved["schedules"] != ours:
-            raise ValueError(
-                f"{where}: it was saved by {saved['schedules']}, this is {ours}; "
-                f"{remedy}"
-            )
-        return
-    for name, value in arguments.items():
-        theirs = saved.get(name, saved.get(f"_{name}", value))
-        if isinstance(theirs, Counter):
-            theirs = tuple(sorted(theirs.elements()))
-        if isinstance(theirs, list):
-            theirs = tuple(theirs)
-        if theirs != value:
-            raise ValueError(
-                f"{where}: it was saved with {name} {theirs!r}, this has {value!r}; "
-                f"{remedy}"
-            )
+    differing = None
+    if "schedules" in state:
+        differing = functions.difference("schedules", state["schedules"], ours)
+    elif expected is not None:
+        differing = _difference_from_torch("", state, expected)
+    if differing:
+        path, theirs, here = differing
+        raise ValueError(
+            f"{where}: it was saved by another scheduler, whose {path} is {theirs!r}, "
+            f"of this one it is {here!r}; {_REMEDY}"
+        )
 
 
-def arguments_of(schedule: Schedule) -> dict[str, Any]:
-    """Return a schedule's arguments by name."""
-    return {
-        f.name: getattr(schedule, f.name)
-        for f in fields(schedule)  # type: ignore[arg-type]  # each is a dataclass
-        if f.init
-    }
+def as_torch_saves(schedule: Schedule) -> dict[str, Any] | None:
+    """Return what the state of torch's scheduler has, or None where that is unknown."""
+    if isinstance(schedule, Sequential):
+        parts = [as_torch_saves(part) for part in schedule.schedules]
+        return {"_milestones": list(schedule.milestones), "_schedulers": parts}
+    if isinstance(schedule, Chained):
+        return {"_schedulers": [as_torch_saves(part) for part in schedule.schedules]}
+    names = _OF_TORCH.get(type(schedule).__name__)
+    if names is None:
+        return None
+    arguments = arguments_of(schedule)
+    return {name: arguments[name] for name in names}
+
+
+def _difference_from_torch(
+    path: str, state: Mapping[str, Any], expected: Mapping[str, Any]
+) -> tuple[str, Any, Any] | None:
+    """Return where torch's state differs from what is expected, if it has the key."""
+    for name, ours in expected.items():
+        theirs = state.get(name, ours)
+        if name == "_schedulers":
+            found = _difference_of_parts(path, theirs, ours)
+        else:
+            theirs, same = _as_list(theirs), _as_list(ours)
+            found = functions.difference(f"{path}{name}", theirs, same)
+        if found:
+            return found
+    for name in sorted(_ONLY_OF_ONE & state.keys() - expected.keys()):
+        if "_schedulers" not in expected:
+            return f"{path}{name}", state[name], None
+    return None
+
+
+def _difference_of_parts(
+    path: str, theirs: Any, ours: list[Any]
+) -> tuple[str, Any, Any] | None:
+    if theirs is ours:
+        return None
+    if not isinstance(theirs, Sequence) or len(theirs) != len(ours):
+        return f"{path}_schedulers", theirs, ours
+    for i, (state, expected) in enumerate(zip(theirs, ours, strict=True)):
+        if expected is not None and isinstance(state, Mapping):
+            inner = f"{path}_schedulers[{i}]."
+            found = _difference_from_torch(inner, state, expected)
+            if found:
+                return found
+    return None
+
+
+def _as_list(x: Any) -> Any:
+    """Return a sequence as a list, torch's milestones one by one, ends of phases."""
+    if isinstance(x, Counter):
+        return sorted(x.elements())
+    if isinstance(x, Mapping) and "end_step" in x:
+        return x["end_step"]
+    if isinstance(x, (list, tuple)):
+        return [_as_list(part) for part in x]
+    return x

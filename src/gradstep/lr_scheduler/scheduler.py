@@ -1,34 +1,49 @@
 """A schedule at work on the hyperparameters of an optimizer."""
 
 import math
-import warnings
+import numbers
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from gradstep.hyper import HasGroups
-from gradstep.lr_scheduler.lane import Lane, Sealed, groups_of, per_group, place, put
-from gradstep.lr_scheduler.saved import (
-    arguments_of,
-    check_same,
-    flattened,
-    read_bases,
-    read_step,
+from gradstep.hyper import HasGroups, as_text
+from gradstep.lr_scheduler import functions, saved
+from gradstep.lr_scheduler.base import Base, warn
+from gradstep.lr_scheduler.course import Course, Move
+from gradstep.lr_scheduler.lane import (
+    Lane,
+    Place,
+    check_groups,
+    groups_of,
+    per_group,
+    place,
 )
+from gradstep.lr_scheduler.neighbours import (
+    Member,
+    is_scheduled,
+    register,
+    replace,
+    stood_before,
+    take_over,
+    writer,
+)
+from gradstep.lr_scheduler.saved import SavedLane
+from gradstep.lr_scheduler.values import as_number, rounded, write_all
 from gradstep.schedules import Schedule
-from gradstep.schedules.schedule import as_step
+from gradstep.schedules.schedule import arguments_of, as_step
 
 PerGroup: TypeAlias = Schedule | Sequence[Schedule]
 
 
-class LRScheduler(Sealed):
+class LRScheduler(Base):
     """Any schedule of `gradstep.schedules`, on any hyperparameter of an optimizer.
 
     The constructor sets the value of step 0, `step` the next one's; call it after the
-    optimizer's own `step`. The value is found from the count of steps and from where
-    the hyperparameter stood at first, never from where it stands.
+    optimizer's own `step`. The value is a closed form of the count of steps and of
+    where the hyperparameter stood at first, unless somebody else changes it between
+    the steps: see `gradstep.lr_scheduler` for what a scheduler makes of that.
 
     Parameters
     ----------
@@ -38,11 +53,13 @@ class LRScheduler(Sealed):
         For all groups, or one for each; or a dict of these by the names of
         hyperparameters, such as ``{"lr": ..., "momentum": ...}``.
     last_epoch : int, default -1
-        One less than the step to begin at. Beyond -1 the groups must have noted where
-        they stood at first, as every scheduler does (``"initial_lr"``). To go on with a
-        saved scheduler, rather use `load_state_dict`.
+        One less than the step to begin at; perhaps fractional. Beyond -1 the groups
+        must have noted where they stood at first, as every scheduler does
+        (``"initial_lr"``). To go on with a saved scheduler, rather use
+        `load_state_dict`, which also keeps what others have changed.
     hyperparameter : str, default "lr"
-        What to set: any number in `param_groups`; ``"beta1"`` is the first of betas.
+        What to set: any number in `param_groups`, or tensor of one; ``"beta1"`` is the
+        first of betas.
 
     Raises
     ------
@@ -63,6 +80,12 @@ class LRScheduler(Sealed):
 
     optimizer: HasGroups
     last_epoch: float
+
+    # Whether to begin again from where the value stood before other schedulers that
+    # have not taken a step, as torch's sequences do, or to build on what they set.
+    _restarts: ClassVar[bool] = False
+
+    _first_warning: str | None = None  # of the first call of `step`
 
     def __init__(
         self,
@@ -85,9 +108,9 @@ class LRScheduler(Sealed):
         else:
             by_name = {hyperparameter: schedule}
         lanes = [
-            Lane(j, *place(owner, optimizer, j, name), found)
-            for name, given in by_name.items()
-            for j, found in enumerate(per_group(owner, name, given, len(groups)))
+            Lane(j, *place(owner, optimizer, j, name), each)
+            for name, schedules in by_name.items()
+            for j, each in enumerate(per_group(owner, name, schedules, len(groups)))
         ]
         self._begin(optimizer, lanes, last_epoch)
 
@@ -95,50 +118,103 @@ class LRScheduler(Sealed):
         self,
         optimizer: HasGroups,
         lanes: list[Lane],
-        last_epoch: int,
+        last_epoch: float,
+        *,
+        parts: Sequence["LRScheduler"] = (),
+        of_torch: Mapping[str, Any] | None = None,
         **arguments: Any,
     ) -> None:
-        """Set the first values, and note where the groups stood."""
+        """Set the first values, and note where the groups stood.
+
+        `parts` are schedulers whose schedules this one takes over; `of_torch` is what
+        the state of torch's scheduler of this name would have.
+        """
         self._owner = owner = type(self).__name__
-        if (
-            not isinstance(last_epoch, (int, np.integer))
-            or isinstance(last_epoch, bool)
-            or last_epoch < -1
-        ):
-            raise ValueError(
-                f"{owner}: last_epoch must be an int of at least -1, got {last_epoch!r}"
-            )
+        t = _first_step(owner, last_epoch)
         groups = optimizer.param_groups
         self._groups = len(groups)
         # The learning rate comes first, if it is among them.
-        self._lanes = tuple(sorted(lanes, key=lambda lane: lane.key != "lr"))
-        self._arguments = arguments_of(self._lanes[0].schedule) | arguments
-        vars(self).update(optimizer=optimizer)
-        self._set_bases(
-            [self._first(lane, groups[lane.group], last_epoch) for lane in self._lanes]
-        )
-        before = [(groups[x.group], x.key, groups[x.group][x.key]) for x in lanes]
-        self._go_to(int(last_epoch) + 1)
-        for group, key, value in before:
-            group.setdefault(f"initial_{key}", value)
+        lanes = sorted(lanes, key=lambda lane: lane.key != "lr")
+        first = lanes[0].schedule
+        self._arguments = arguments_of(first) | arguments
+        self._described = saved.describe(lanes)
+        self._of_torch = saved.as_torch_saves(first) if of_torch is None else of_torch
+        self._courses = tuple([Course(lane) for lane in lanes])
+        marks = {x.lane.place: x.mark for x in self._courses}
+        self._member = Member(owner, marks, self._groups, is_fresh=True)
+        self._has_warned = False
+        vars(self).update(optimizer=optimizer, last_epoch=t)
+        resumes = last_epoch > -1
+        moves = [self._first_move(x, groups, parts, resumes) for x in self._courses]
+        notes = [] if resumes else self._notes(groups)
+        self._set(moves, t, groups)
+        for group, name, note in notes:
+            group[name] = note
+        take_over(parts, owner)
+        if self._restarts:
+            replace(optimizer, self._member)
+        register(self)
 
-    def _set_bases(self, bases: list[float]) -> None:
-        self._bases = bases
-        # Unpacked beforehand: a training loop pays for what `step` looks up.
-        self._work = [
-            (lane.group, lane.key, lane.part, lane.schedule.value, base)
-            for lane, base in zip(self._lanes, bases, strict=True)
-        ]
+    def _first_move(
+        self,
+        course: Course,
+        groups: list[dict[str, Any]],
+        parts: Sequence["LRScheduler"],
+        resumes: bool,
+    ) -> Move:
+        """Return what to set first, and note in the course where it begins."""
+        t, lane = self.last_epoch, course.lane
+        group, value = groups[course.group], course.present(groups)
+        present = related = lane.read(self._owner, group)
+        other, mark = writer(self.optimizer, self._member, lane.place, value)
+        is_fresh = other is not None and other.is_fresh
+        origin = present if mark is None else mark.origin
+        if resumes:
+            origin = related = self._noted(lane, group)
+            if is_fresh and not parts:
+                related = present
+        elif parts:
+            related = stood_before(parts, lane.place, present)
+        elif mark and other and is_fresh and other.groups != len(groups):
+            related = mark.entry  # the other one cannot step any more
+        restarts = self._restarts or not lane.schedule.chainable(t)
+        if restarts:
+            related = origin
+        course.mark.origin = origin
+        course.mark.entry = related if parts or not restarts else present
+        move = course.begun(t, related)
+        if resumes and mark is None:
+            self._warn_of_other_value(course, move, present)
+        if not related and not is_fresh:
+            self._warn_of_zero(course, group)
+        return move
 
-    def _first(self, lane: Lane, group: dict[str, Any], last_epoch: int) -> float:
+    def _noted(self, lane: Lane, group: dict[str, Any]) -> float:
         """Return where a hyperparameter stood at first, which its group notes."""
-        note = f"initial_{lane.key}"
-        if note not in group and last_epoch >= 0:
+        noted = lane.noted(self._owner, group)
+        if noted is None:
             raise KeyError(
-                f"{self._owner}: param_groups[{lane.group}] lacks {note!r}, which "
-                f"last_epoch={last_epoch} needs; use load_state_dict, or set it"
+                f"{self._owner}: param_groups[{lane.group}] lacks 'initial_{lane.key}',"
+                f" which last_epoch={self.last_epoch - 1} needs; use load_state_dict, "
+                "or set it"
             )
-        return lane.read({lane.key: group.get(note, group[lane.key])})
+        return noted
+
+    def _notes(self, groups: list[dict[str, Any]]) -> list[tuple[Any, str, Any]]:
+        """Return for each group and key where it stood at first."""
+        notes: dict[tuple[int, str], Any] = {}
+        for course in self._courses:
+            group, key, part = course.lane.place
+            if part is None:
+                notes[group, key] = course.mark.origin
+                continue
+            values = groups[group][key]
+            where = f"{self._owner}: {key} of param_groups[{group}]"
+            parts = notes.get((group, key)) or [as_number(where, x) for x in values]
+            parts = list(parts)
+            parts[part] = course.mark.origin
+            notes[group, key] = tuple(parts)
+        return [(groups[j], f"initial_{key}", x) for (j, key), x in notes.items()]
 
     # -- stepping
 
@@ -151,41 +227,81 @@ class LRScheduler(Sealed):
             Go there instead: a count of steps, perhaps fractional, at least 0. The next
             `step` goes on by one from there.
         """
+        if self._member.refusal:
+            raise ValueError(f"{self._owner}.step: {self._member.refusal}")
         if epoch is not None:
             t = as_step(f"{self._owner}.step", epoch)
         else:
             t = self.last_epoch + 1
             if t == 1:
                 self._warn_if_early()
+                if self._first_warning:
+                    self._warn(self._first_warning)
         self._go_to(t)
 
     def _go_to(self, t: float) -> None:
         """Set the values of step t: all of them, or none."""
         groups = self.optimizer.param_groups
         if len(groups) != self._groups:
-            raise ValueError(
-                f"{self._owner}: the optimizer has {len(groups)} groups, and had "
-                f"{self._groups}; build schedulers after add_param_group, or anew with "
-                f"'initial_lr' in the new group and last_epoch={self.last_epoch - 1}"
-            )
-        if len(self._work) == 1:  # nothing to undo
-            j, key, part, value, base = self._work[0]
-            x = value(t, base)
-            if type(x) is not float or not 0 <= x < math.inf:
-                x = self._checked(x, t, self._lanes[0])
-            put(groups[j], key, part, x)
-        else:
-            found: list[float] = []
-            for _, _, _, value, base in self._work:
-                x = value(t, base)
-                if type(x) is not float or not 0 <= x < math.inf:
-                    x = self._checked(x, t, self._lanes[len(found)])
-                found.append(x)
-            for (j, key, part, _, _), x in zip(self._work, found):
-                put(groups[j], key, part, x)
+            self._check_groups()
+        moves: list[Any] = []
+        closed = True  # forms, so that nothing but numbers is to be written
+        for course in self._courses:
+            value = groups[course.group][course.key]
+            if course.part is not None:
+                value = value[course.part]
+            if course.closed and type(value) is float and value == course.level:
+                x = course.value(t, course.base)
+                if type(x) is float and 0 <= x < math.inf:
+                    moves.append(x)
+                    continue
+                moves.append(Move(x, course.base, 1.0, x))
+            else:
+                moves.append(self._next_move(course, value, t))
+            closed = False
+        if not closed:
+            self._set(moves, t, groups)
+            self._member.is_fresh = False
+            return
+        for course, x in zip(self._courses, moves):
+            group, key = groups[course.group], course.key
+            if course.part is None:
+                group[key] = x
+            else:
+                parts = list(group[key])
+                parts[course.part] = x
+                group[key] = tuple(parts)
+            course.mark.number = course.level = x
+        self._member.is_fresh = False
         self.__dict__["last_epoch"] = t
 
-    def _checked(self, x: Any, t: float, lane: Lane) -> float:
+    def _next_move(self, course: Course, value: Any, t: float) -> Move:
+        """Return what to set at step t where somebody may have changed the value."""
+        overwrites = not course.lane.schedule.chainable(t)
+        if overwrites and not self._has_warned and not course.mark.stands(value):
+            self._warn_of_overwriting(course, value)
+        return course.next(self._owner, value, self.last_epoch, t)
+
+    def _set(
+        self, moves: Sequence[float | Move], t: float, groups: list[dict[str, Any]]
+    ) -> None:
+        """Set values that have been found: all of them, or none."""
+        changes, steps = [], []
+        for course, found in zip(self._courses, moves, strict=True):
+            move = found
+            if not isinstance(move, Move):
+                move = Move(move, course.base, course.factor, move)
+            x = self._checked(course.lane, move.number, t)
+            read_back = rounded(course.present(groups), x)
+            self._checked(course.lane, read_back, t)
+            changes.append((groups[course.group], course.key, course.part, x))
+            steps.append((course, move, read_back))
+        write_all(changes)
+        for course, move, read_back in steps:
+            course.moved(move, read_back, course.present(groups))
+        self.__dict__["last_epoch"] = t
+
+    def _checked(self, lane: Lane, x: Any, t: float) -> float:
         if not 0 <= float(x) < math.inf:
             raise ValueError(
                 f"{self._owner}: {lane.name} of param_groups[{lane.group}] would be "
@@ -193,14 +309,62 @@ class LRScheduler(Sealed):
             )
         return float(x)
 
+    def _check_groups(self) -> None:
+        t = self.last_epoch
+        anew = f"anew with 'initial_lr' in the new group and last_epoch={t - 1}"
+        check_groups(
+            self._owner, self.optimizer, self._groups, anew if t > 0 else "anew"
+        )
+
+    # -- warnings
+
+    def _warn(self, message: str) -> None:
+        warn(f"{self._owner}{message}")
+
     def _warn_if_early(self) -> None:
         states = getattr(self.optimizer, "state", None)
         if isinstance(states, Sequence) and not any(s.get("step", 1) for s in states):
-            warnings.warn(
-                f"{self._owner}.step() before the optimizer's: it skips the first "
-                "value; call it after optimizer.step()",
-                UserWarning,
-                stacklevel=3,
+            self._warn(
+                ".step() before the optimizer's: it skips the first value; call it "
+                "after optimizer.step()"
+            )
+
+    def _warn_of_overwriting(self, course: Course, value: Any) -> None:
+        lane = course.lane
+        other, _ = writer(self.optimizer, self._member, lane.place, value)
+        if other is not None:
+            self._has_warned = True
+            remedy = "combine them by ChainedScheduler"
+            if other.only_reduces:  # and is no part of combinations
+                remedy = "use a chainable one, such as LinearLR"
+            self._warn(
+                f".step: {other.kind} has set {lane.name} of param_groups[{lane.group}]"
+                f" as well, and is overwritten, since {self._owner} is not chainable; "
+                f"{remedy}"
+            )
+
+    def _warn_of_zero(self, course: Course, group: dict[str, Any]) -> None:
+        """Warn of a base of 0 that a scheduler has left."""
+        lane, stood = course.lane, course.lane.noted(self._owner, group)
+        if lane.key == "lr" and lane.schedule.chainable(self.last_epoch) and stood:
+            self._warn(
+                f": lr of param_groups[{lane.group}] is 0, and so is every factor of "
+                f"it; set lr before the scheduler is built, it began at {stood}"
+            )
+
+    def _warn_of_other_value(self, course: Course, move: Move, present: float) -> None:
+        """Warn that a value is lost that was set by hand after a scheduler's step."""
+        lane, t = course.lane, self.last_epoch
+        if not is_scheduled(self.optimizer, self._member, lane.place):
+            return
+        origin = course.mark.origin
+        usual = (origin, move.number, lane.schedule.value(max(t - 1, 0), origin))
+        if not any(math.isclose(present, x) for x in usual):
+            self._warn(
+                f": last_epoch={t - 1} sets {lane.name} of param_groups[{lane.group}] "
+                f"from {present} to {move.number}, which follows from "
+                f"'initial_{lane.key}'; to keep a value that was set by hand, use "
+                "load_state_dict"
             )
 
     # -- reading
@@ -211,18 +375,22 @@ class LRScheduler(Sealed):
 
         If it is not scheduled, the first hyperparameter that is.
         """
-        return self._bases[: self._groups]
+        return [course.mark.origin for course in self._courses[: self._groups]]
 
     def get_last_lr(self) -> list[float]:
         """Return the present learning rate of each group.
 
         If it is not scheduled, the first hyperparameter that is.
         """
+        return self._present()[: self._groups]
+
+    def _present(self) -> list[float]:
         groups = self.optimizer.param_groups
-        return [lane.read(groups[lane.group]) for lane in self._lanes[: self._groups]]
+        lanes = [course.lane for course in self._courses]
+        return [lane.read(self._owner, groups[lane.group]) for lane in lanes]
 
     def values(self, t: npt.ArrayLike) -> list[Any]:
-        """Return what `get_last_lr` would at step t.
+        """Return what `get_last_lr` would at step t, if nobody else changes it.
 
         Parameters
         ----------
@@ -233,12 +401,12 @@ class LRScheduler(Sealed):
         list of float, or of float64 arrays
         """
         at: Any = t if np.ndim(t) else np.asarray(t)[()]
-        lanes = self._lanes[: self._groups]
-        return [lane.schedule(at, base) for lane, base in zip(lanes, self._bases)]
+        return [_values(course, at) for course in self._courses[: self._groups]]
 
-    def lanes(self) -> dict[tuple[int, str, int | None], Schedule]:
+    def lanes(self) -> dict[Place, Schedule]:
         """Return the schedule of each place: group, key, and part of a tuple."""
-        return {(x.group, x.key, x.part): x.schedule for x in self._lanes}
+        lanes = (course.lane for course in self._courses)
+        return {lane.place: lane.schedule for lane in lanes}
 
     def __getattr__(self, name: str) -> Any:
         # Arguments: T_max, gamma. Of several groups those of the first.
@@ -249,20 +417,30 @@ class LRScheduler(Sealed):
     # -- saving
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the count of steps, and where each hyperparameter stood at first.
+        """Return the count of steps, and where each hyperparameter stood and stands.
 
-        Of schedules only their names and arguments are saved, to be compared: build the
-        scheduler as it was, and load into it.
+        Schedules are described, to be compared: build the scheduler as it was, and load
+        into it. Of the caller's functions a state has what `load_state_dict` says.
         """
+        courses = self._courses
         return {
             "last_epoch": self.last_epoch,
-            "base_lrs": self._bases[: self._groups],
-            "more_bases": self._bases[self._groups :],
-            "schedules": self._words(),
+            "base_lrs": self.base_lrs,
+            "more_bases": [x.mark.origin for x in courses[self._groups :]],
+            "bases": [course.base for course in courses],
+            "factors": [course.factor for course in courses],
+            "written": [course.mark.number for course in courses],
+            "values": self._present(),
+            "schedules": self._described,
+            "attributes": [functions.attributes(x) for x in self._objects()],
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on from a `state_dict`, and set the values of its step.
+        """Go on from a `state_dict`.
+
+        The optimizer's state may be loaded before or after: its learning rate stands.
+        Where nobody has set the rate since this scheduler did, it is set to what it was
+        when the state was taken.
 
         Parameters
         ----------
@@ -274,29 +452,87 @@ class LRScheduler(Sealed):
         TypeError, KeyError, ValueError
             If it does not fit, or is of a scheduler with other arguments; nothing has
             changed then.
+
+        Notes
+        -----
+        Of functions, the name is compared without the scopes it is defined in, numbers
+        and strings among its defaults and captured variables, the function and the
+        arguments of a `functools.partial`. The body is not. As in torch, attributes of
+        callable objects are restored; all of them, or none if one of them is not a
+        number, a string, an array or a list, tuple or dict of these.
         """
         where = f"{self._owner}.load_state_dict"
-        saved = flattened(where, state_dict)
-        t = read_step(where, saved["last_epoch"])
-        check_same(where, saved, self._words(), self._arguments)
-        more = self._bases[self._groups :]  # which torch's have not
-        bases = [
-            *read_bases(f"{where}: base_lrs", saved["base_lrs"], self._groups),
-            *read_bases(
-                f"{where}: more_bases", saved.get("more_bases", more), len(more)
-            ),
-        ]
-        before = self._bases
-        self._set_bases(bases)
+        state = saved.flattened(where, state_dict)
+        saved.check_same(where, state, self._described, self._of_torch)
+        own = [course.mark.origin for course in self._courses]
+        t, lanes = saved.read(where, state, self._groups, own)
+        self._check_groups()
+        undo = functions.restore(
+            f"{where}: attributes",
+            saved.attributes(state, [x.lane.schedule for x in self._courses]),
+            self._objects(),
+        )
         try:
-            self._go_to(t)
+            self._take_over(t, lanes)
         except BaseException:
-            self._set_bases(before)
+            undo()
             raise
 
-    def _words(self) -> list[str]:
-        return [f"{x.name} of group {x.group}: {x.schedule}" for x in self._lanes]
+    def _objects(self) -> list[Any]:
+        lanes = (course.lane for course in self._courses)
+        return [x for lane in lanes for x in functions.objects(lane.schedule)]
+
+    def _take_over(self, t: float, lanes: Sequence[SavedLane]) -> None:
+        """Go on from saved numbers."""
+        groups = self.optimizer.param_groups
+        changes, steps = [], []
+        for course, lane in zip(self._courses, lanes, strict=True):
+            resumed = course.resumed(t, lane)
+            value = course.present(groups)
+            is_set = course.is_left_alone(value)
+            if is_set:
+                at = (groups[course.group], course.key, course.part)
+                changes.append((*at, resumed.value))
+            steps.append((course, lane.start, resumed, is_set))
+        write_all(changes)
+        for course, start, resumed, is_set in steps:
+            course.mark.entry = course.mark.origin = start
+            course.moved(resumed.move, resumed.move.number, None)
+            course.placed = resumed.value if is_set else None
+        self._member.is_fresh = False
+        self.__dict__["last_epoch"] = t
 
     def __repr__(self) -> str:
-        shown = [f"{x.name}: {x.schedule}" for x in self._lanes if x.group == 0]
+        lanes = [course.lane for course in self._courses if course.group == 0]
+        shown = [f"{lane.name}: {lane.schedule}" for lane in lanes]
         return f"{self._owner}({', '.join(shown)}; last_epoch={self.last_epoch})"
+
+
+def _first_step(owner: str, last_epoch: Any) -> float:
+    """Return the step to begin at, which is one more than `last_epoch`."""
+    is_number = isinstance(last_epoch, numbers.Real) and not isinstance(
+        last_epoch, bool
+    )
+    if not is_number or not -1 <= last_epoch < 2**53 - 1:
+        shown = as_text(last_epoch)
+        raise ValueError(
+            f"{owner}: last_epoch must be an int or a fraction of at least -1, got "
+            f"{shown}"
+        )
+    return as_step(f"{owner}: last_epoch", last_epoch + 1)
+
+
+def _values(course: Course, t: Any) -> Any:
+    """Return the values of steps as a scheduler sets them."""
+    schedule, factor = course.lane.schedule, course.factor
+
+    def with_factor(x: float, at: float) -> float:
+        return course.scaled(x, factor) if schedule.chainable(at) else x
+
+    levels = schedule(t, course.base)
+    if factor == 1.0:
+        return levels
+    if not np.ndim(t):
+        return with_factor(levels, t)
+    pairs = zip(np.ravel(levels).tolist(), np.ravel(t).tolist(), strict=True)
+    return np.array([with_factor(x, at) for x, at in pairs]).reshape(np.shape(t))

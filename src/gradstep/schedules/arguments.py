@@ -1,7 +1,7 @@
 """Arguments of schedules: how each is checked, once, when a schedule is made."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import MISSING, field
 from itertools import pairwise
 from typing import Any
@@ -52,17 +52,22 @@ def function(*, default: Any = MISSING) -> Any:
 
 
 def steps() -> Any:
-    """Declare whole numbers that rise."""
+    """Declare whole numbers that rise; a set of them is sorted."""
 
     def check(owner: str, name: str, value: object) -> tuple[int, ...]:
-        found: tuple[int, ...] = each(Whole(None).check)(owner, name, value)
-        for before, after in pairwise(found):
+        values: object = value
+        if isinstance(value, (set, frozenset)):  # in any order
+            values = tuple(value)
+        counts: tuple[int, ...] = each(Whole(None).check)(owner, name, values)
+        if values is not value:
+            counts = tuple(sorted(counts))
+        for before, after in pairwise(counts):
             if not before < after:
                 raise ValueError(
                     f"{owner}: {name} must rise, got {after} after {before}; list each "
                     "step once, in order"
                 )
-        return found
+        return counts
 
     return argument(check=check)
 
@@ -76,7 +81,9 @@ def each(check: Check) -> Check:
     """Return a check of sequences, each of whose entries passes a check."""
 
     def checked(owner: str, name: str, value: object) -> tuple[Any, ...]:
-        if isinstance(value, str) or not isinstance(value, Iterable):
+        if not isinstance(value, Iterable) or isinstance(
+            value, (str, bytes, Mapping, Set)
+        ):
             kind = type(value).__name__
             raise TypeError(f"{owner}: {name} must be a sequence, got {kind}")
         return tuple([check(owner, f"{name}[{i}]", x) for i, x in enumerate(value)])

@@ -62,6 +62,10 @@ class Sequential(Schedule):
         i = bisect_right(self.milestones, t)
         return self.schedules[i].value(t - self.milestones[i - 1] if i else t, base)
 
+    def chainable(self, t: float) -> bool:
+        i = bisect_right(self.milestones, t)
+        return self.schedules[i].chainable(t - self.milestones[i - 1] if i else t)
+
 
 class Chained(Schedule):
     """Schedules of schedules: the value of each is the base of the next.
@@ -88,6 +92,9 @@ class Chained(Schedule):
         for schedule in self.schedules:
             base = schedule.value(t, base)
         return base
+
+    def chainable(self, t: float) -> bool:
+        return all(schedule.chainable(t) for schedule in self.schedules)
 
 
 class Warmup(Schedule):
@@ -126,3 +133,6 @@ class Warmup(Schedule):
         a = self.start_factor
         factor = (t + 1) / (W + 1) if a is None else _pinned.line(a, 1.0, t, W)
         return self.schedule.value(0, base) * factor
+
+    def chainable(self, t: float) -> bool:
+        return t < self.steps or self.schedule.chainable(t - self.steps)

@@ -45,6 +45,11 @@ class CosineAnnealing(Schedule):
             return self.eta_min
         return _pinned.cosine(base, self.eta_min, t, self.T_max)
 
+    @property
+    def fixed_point(self) -> float:
+        # As in torch's recursion. A rise would amplify the distance without bound.
+        return 0.0 if self.periodic else self.eta_min
+
 
 class CosineAnnealingWarmRestarts(Schedule):
     r"""Cosine annealing that starts again at the base.
@@ -85,6 +90,10 @@ class CosineAnnealingWarmRestarts(Schedule):
             t -= length
             length *= self.T_mult
         return _pinned.cosine(base, self.eta_min, t, length)
+
+    def chainable(self, t: float) -> bool:
+        del t
+        return False
 
 
 class Phases(Schedule):
@@ -130,6 +139,10 @@ class Phases(Schedule):
     def value(self, t: float, base: float) -> float:
         del base
         return _pinned.phase(t, self.ends, self.values, self.anneal_strategy == "cos")
+
+    def chainable(self, t: float) -> bool:
+        del t
+        return False
 
 
 class Cyclic(Schedule):
@@ -188,6 +201,10 @@ class Cyclic(Schedule):
         else:
             full = _pinned.line(self.peak, self.first, at - up, down)
         return self.first * (1 - scale) + full * scale
+
+    def chainable(self, t: float) -> bool:
+        del t
+        return False
 
     def _check_together(self, owner: str) -> None:
         if self.scale_fn is not None and (self.mode, self.gamma) != ("triangular", 1.0):

@@ -11,12 +11,16 @@ from gradstep.schedules.schedule import Schedule
 
 
 def called(owner: str, fn: Callable[[int], float], t: float) -> float:
-    """Return what a function of the caller's gives, as a float."""
-    found = fn(t)  # type: ignore[arg-type]  # one of float takes an int
+    """Return the result of the caller's function as a float; infinity beyond all."""
+    factor = fn(t)  # type: ignore[arg-type]  # one of float takes an int
+    if type(factor) is float:
+        return factor
     try:
-        return found if type(found) is float else float(found)
+        return float(factor)
+    except OverflowError:
+        return math.inf if factor > 0 else -math.inf
     except (TypeError, ValueError):
-        kind = type(found).__name__
+        kind = type(factor).__name__
         raise TypeError(f"{owner}: fn must return a number, got {kind}") from None
 
 
@@ -298,6 +302,10 @@ class Lambda(Schedule):
 
     def value(self, t: float, base: float) -> float:
         return base * called("Lambda", self.fn, t)
+
+    def chainable(self, t: float) -> bool:
+        del t
+        return False
 
 
 class Multiplicative(Schedule):

@@ -9,7 +9,7 @@ from typing import Any, dataclass_transform, overload
 import numpy as np
 import numpy.typing as npt
 
-from gradstep.hyper import Real
+from gradstep.hyper import Real, as_text
 from gradstep.schedules.arguments import (
     argument,
     count,
@@ -63,6 +63,24 @@ class Schedule(ABC):
     def value(self, t: float, base: float) -> float:
         """Return the value of step t >= 0, unchecked."""
 
+    def chainable(self, t: float) -> bool:
+        """Return whether a scheduler at step t builds on a value that others set.
+
+        True by default: the scheduler scales the value it finds. False for schedules
+        that set their own value whatever they find, those that torch's documentation
+        calls not chainable. See `gradstep.lr_scheduler`.
+        """
+        del t
+        return True
+
+    @property
+    def fixed_point(self) -> float:
+        """The value that stays the same when a scheduler scales the schedule: 0.
+
+        What is scaled is the distance from it.
+        """
+        return 0.0
+
     @overload
     def __call__(self, t: float, base: float = 1.0) -> float: ...
     @overload
@@ -99,7 +117,7 @@ class Schedule(ABC):
 
 
 def _shown(value: object) -> str:
-    """Say what an argument is, in the same words in every process."""
+    """Return the text of an argument, the same in every process."""
     if callable(value) and not isinstance(value, Schedule):
         return getattr(value, "__qualname__", type(value).__qualname__)
     return repr(value)
@@ -110,6 +128,15 @@ def as_step(where: str, t: Any) -> float:
     if not isinstance(t, numbers.Real) or isinstance(t, bool):
         raise TypeError(f"{where}: t must be numbers, got {t!r}")
     if not (t >= 0 and t < 2**53):  # type: ignore[operator]  # any Real can
-        raise ValueError(f"{where}: t must be >= 0 and below 2**53, got {t!r}")
+        raise ValueError(f"{where}: t must be >= 0 and below 2**53, got {as_text(t)}")
     x = float(t)
     return int(x) if x.is_integer() else x
+
+
+def arguments_of(schedule: Schedule) -> dict[str, Any]:
+    """Return a schedule's arguments by name."""
+    return {
+        f.name: getattr(schedule, f.name)
+        for f in fields(schedule)  # type: ignore[arg-type]  # each is a dataclass
+        if f.init
+    }

@@ -1,0 +1,38 @@
+"""What all schedulers share: read-only attributes, and the choice of their class."""
+
+import inspect
+import warnings
+from typing import Any
+
+from gradstep.lr_scheduler import torch_classes
+
+
+class Base:
+    """A scheduler; over an optimizer of torch also one of torch's.
+
+    Attributes are read-only, because nothing would come of a change: a schedule's
+    arguments are checked once, when it is built.
+    """
+
+    def __new__(cls, *args: Any, **options: Any) -> Any:
+        if "verbose" in options:
+            raise TypeError(
+                f"{cls.__name__}: unexpected argument 'verbose', which torch has "
+                "removed from its schedulers; print get_last_lr() after step() instead"
+            )
+        return object.__new__(torch_classes.chosen(cls, (*args, *options.values())))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not name.startswith("_"):
+            raise AttributeError(
+                f"{type(self).__name__}.{name} cannot be set; build a new scheduler"
+            )
+        super().__setattr__(name, value)
+
+
+def warn(message: str) -> None:
+    """Warn, at the line of the caller's code that has called into gradstep."""
+    level, frame = 1, inspect.currentframe()
+    while frame and frame.f_globals.get("__name__", "").startswith("gradstep."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, UserWarning, stacklevel=level)

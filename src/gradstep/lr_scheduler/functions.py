@@ -1,0 +1,236 @@
+"""What a scheduler's state says of the caller's functions, and what it restores.
+
+A function cannot be saved, so a state describes it: by its name without the scopes
+around it, by the arguments of a `functools.partial`, and by default and captured
+numbers. As in torch, the attributes of callable objects are saved and restored.
+"""
+
+import contextlib
+import copy
+import functools
+import numbers
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gradstep.schedules import Schedule
+from gradstep.schedules.schedule import arguments_of
+from gradstep.state import check_type
+
+_DEEPEST = 10  # functions of functions that refer to each other end here
+
+
+def describe(x: Any, depth: int = 0) -> Any:
+    """Return a tree of dicts, lists, numbers and strings that says what x is."""
+    description: Any = {"type": type(x).__name__}
+    if x is None or isinstance(x, (bool, int, float, str)):
+        description = x
+    elif isinstance(x, (np.generic, np.ndarray)) and x.dtype.kind in "biuf":
+        description = x.tolist()
+    elif depth > _DEEPEST:
+        pass
+    elif isinstance(x, Schedule):
+        arguments = describe(arguments_of(x), depth + 1)
+        description = {"schedule": type(x).__name__, "arguments": arguments}
+    elif callable(x):
+        description = _describe_function(x, depth)
+    elif isinstance(x, (list, tuple)):
+        description = [describe(part, depth + 1) for part in x]
+    elif isinstance(x, Mapping):
+        description = {str(key): describe(part, depth + 1) for key, part in x.items()}
+    return description
+
+
+def _describe_function(fn: Any, depth: int) -> dict[str, Any]:
+    if isinstance(fn, functools.partial):
+        return {
+            "partial": describe(fn.func, depth + 1),
+            "args": describe(fn.args, depth + 1),
+            "keywords": describe(fn.keywords, depth + 1),
+        }
+    if isinstance(fn, types.FunctionType):
+        return {
+            "function": fn.__name__,
+            "defaults": _plain_only(_defaults(fn)),
+            "captured": _plain_only(_captured(fn)),
+        }
+    owner = getattr(fn, "__self__", None)
+    if owner is not None and not isinstance(owner, (types.ModuleType, type)):
+        return {"method": fn.__name__, "of": describe(owner, depth + 1)}
+    if hasattr(fn, "__wrapped__"):
+        return {"wrapper of": describe(fn.__wrapped__, depth + 1)}
+    if isinstance(fn, type) or not _has_attributes(fn):
+        return {"function": getattr(fn, "__name__", type(fn).__name__)}
+    return {"object": type(fn).__name__}
+
+
+def _defaults(fn: types.FunctionType) -> dict[str, Any]:
+    """Return default values by the names of their parameters."""
+    values = fn.__defaults__ or ()
+    count = fn.__code__.co_argcount
+    names = fn.__code__.co_varnames[count - len(values) : count]
+    return dict(zip(names, values, strict=True)) | (fn.__kwdefaults__ or {})
+
+
+def _captured(fn: types.FunctionType) -> dict[str, Any]:
+    """Return the variables of enclosing functions that a function refers to."""
+    values = {}
+    for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True):
+        with contextlib.suppress(ValueError):  # not assigned yet
+            values[name] = cell.cell_contents
+    return values
+
+
+def _plain_only(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: x for name, x in values.items() if _is_constant(x)}
+
+
+def _is_constant(x: Any) -> bool:
+    if isinstance(x, tuple):
+        return all(map(_is_constant, x))
+    return x is None or isinstance(x, (bool, int, float, str))
+
+
+def difference(path: str, saved: Any, ours: Any) -> tuple[str, Any, Any] | None:
+    """Return where two descriptions first differ, and what stands there."""
+    if isinstance(saved, Mapping) and isinstance(ours, Mapping):
+        names = list(dict.fromkeys([*saved, *ours]))
+        if path.endswith((".defaults", ".captured")):
+            # A function that has moved captures what was global before.
+            names = [name for name in names if name in saved and name in ours]
+        for name in names:
+            if name not in saved or name not in ours:
+                return f"{path}.{name}", saved.get(name), ours.get(name)
+            found = difference(f"{path}.{name}", saved[name], ours[name])
+            if found:
+                return found
+        return None
+    if _is_list(saved) and _is_list(ours) and len(saved) == len(ours):
+        for i, (one, other) in enumerate(zip(saved, ours, strict=True)):
+            found = difference(f"{path}[{i}]", one, other)
+            if found:
+                return found
+        return None
+    return None if _equal(saved, ours) else (path, saved, ours)
+
+
+def _is_list(x: Any) -> bool:
+    return isinstance(x, Sequence) and not isinstance(x, (str, bytes))
+
+
+def _equal(a: Any, b: Any) -> bool:
+    if isinstance(a, numbers.Real) and isinstance(b, numbers.Real):
+        same_kind = isinstance(a, bool) == isinstance(b, bool)
+        return same_kind and bool(a == b or (a != a and b != b))  # noqa: PLR0124  # NaN
+    return type(a) is type(b) and bool(a == b)
+
+
+# -- attributes of callable objects
+
+
+def objects(x: Any, depth: int = 0) -> Iterator[Any]:
+    """Yield the callable objects within schedules and functions, in a fixed order."""
+    parts: Sequence[Any] = ()
+    if depth > _DEEPEST:
+        return
+    if isinstance(x, Schedule):
+        parts = list(arguments_of(x).values())
+    elif isinstance(x, functools.partial):
+        parts = [x.func, *x.args, *x.keywords.values()]
+    elif isinstance(x, (list, tuple)):
+        parts = x
+    elif isinstance(x, types.MethodType):
+        if _has_attributes(x.__self__):
+            yield x.__self__
+    elif callable(x) and _has_attributes(x):
+        yield x
+    for part in parts:
+        yield from objects(part, depth + 1)
+
+
+def _has_attributes(x: Any) -> bool:
+    """Return whether x is an instance of a class of the caller's."""
+    functions = (types.FunctionType, types.BuiltinFunctionType, types.MethodType)
+    if isinstance(x, (*functions, np.ufunc, type)):
+        return False
+    return hasattr(x, "__dict__") or bool(_slots(x))
+
+
+def _slots(x: Any) -> list[str]:
+    """Return the names in ``__slots__`` that have a value."""
+    names = [
+        name
+        for cls in type(x).__mro__
+        for name in _as_tuple(vars(cls).get("__slots__", ()))
+    ]
+    return [name for name in names if name != "__dict__" and hasattr(x, name)]
+
+
+def _as_tuple(slots: Any) -> tuple[str, ...]:
+    return (slots,) if isinstance(slots, str) else tuple(slots)
+
+
+def _values(x: Any) -> dict[str, Any]:
+    return {name: getattr(x, name) for name in _slots(x)} | getattr(x, "__dict__", {})
+
+
+def _assign(x: Any, values: Mapping[str, Any]) -> None:
+    """Set attributes past `__setattr__`, which a frozen dataclass refuses."""
+    slots = _slots(x)
+    for name, value in values.items():
+        if name in slots:
+            object.__setattr__(x, name, value)
+        else:
+            vars(x)[name] = value
+
+
+def attributes(x: Any) -> dict[str, Any] | None:
+    """Return copies of an object's attributes; None if a file could not hold them.
+
+    Half of the attributes would make another object than either.
+    """
+    values = _values(x)
+    if "__wrapped__" in values or not _is_plain(values):
+        return None
+    return copy.deepcopy(values)
+
+
+def _is_plain(x: Any, depth: int = 0) -> bool:
+    if depth > _DEEPEST:
+        return False
+    if isinstance(x, (list, tuple)):
+        return all(_is_plain(part, depth + 1) for part in x)
+    if isinstance(x, dict):
+        return all(_is_plain(part, depth + 1) for pair in x.items() for part in pair)
+    if isinstance(x, (np.ndarray, np.generic)):
+        return x.dtype.kind in "biuf"
+    return x is None or isinstance(x, (bool, int, float, str))
+
+
+def restore(where: str, saved: Any, targets: Sequence[Any]) -> Callable[[], None]:
+    """Put saved attributes into callable objects; return a function that undoes it."""
+    check_type(where, saved, Sequence)
+    if len(saved) != len(targets):
+        raise ValueError(
+            f"{where} are of {len(saved)} callable objects, expected {len(targets)}"
+        )
+    for i, values in enumerate(saved):
+        if values is not None:
+            check_type(f"{where}[{i}]", values, Mapping)
+    before = [(x, _values(x)) for x in targets]
+
+    def undo() -> None:
+        for x, values in before:
+            getattr(x, "__dict__", {}).clear()
+            _assign(x, values)
+
+    try:
+        for x, values in zip(targets, saved, strict=True):
+            if values is not None:
+                _assign(x, copy.deepcopy(dict(values)))
+    except BaseException:
+        undo()
+        raise
+    return undo
