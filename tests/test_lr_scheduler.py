@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -213,6 +215,23 @@ def test_what_a_part_leaves_alone_stays() -> None:
         assert (opt.lr, opt.momentum) == (0.2, 0.5)
         scheduler.step()
     assert (opt.lr, opt.momentum) == (0.1, 0.9)
+
+
+def test_schedulers_over_arrays_load_no_torch() -> None:
+    program = (
+        "import sys, pickle, numpy as np, gradstep as gs\n"
+        "opt = gs.SGD(np.ones(2))\n"
+        "warm = gs.lr_scheduler.LinearLR(opt)\n"
+        "plateau = gs.lr_scheduler.ReduceLROnPlateau(opt)\n"
+        "opt.step(np.ones(2)), warm.step(), plateau.step(1.0)\n"
+        "again = pickle.loads(pickle.dumps(warm))\n"
+        "again.load_state_dict(warm.state_dict())\n"
+        "print('torch' in sys.modules, type(again).__module__)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.split() == ["False", "gradstep.lr_scheduler.named"]
 
 
 def test_every_scheduler_is_tried_here() -> None:

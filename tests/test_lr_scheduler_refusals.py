@@ -92,8 +92,64 @@ def test_what_an_optimizer_fixes_is_refused_at_once() -> None:
             lrs.OneCycleLR(opt, 0.1, 9)
         assert opt.param_groups[0] == before
         lrs.OneCycleLR(opt, 0.1, 9, cycle_momentum=False).step()
-    with pytest.raises(ValueError, match="lr of Rprop cannot change"):
-        lrs.StepLR(gs.Rprop(np.ones(2)), 3)
+    for make in (lambda o: lrs.StepLR(o, 3), lambda o: lrs.OneCycleLR(o, 0.1, 9)):
+        with pytest.raises(ValueError, match="lr of Rprop cannot change") as error:
+            make(gs.Rprop(np.ones(2)))
+        assert str(error.value).endswith("; train Rprop without a scheduler")
+    by_name = {"momentum": schedules.Step(3)}
+    with pytest.raises(ValueError, match="cannot change after a step; schedule one of"):
+        lrs.LRScheduler(gs.ScheduleFreeSGD(np.ones(2)), by_name)
+
+
+@pytest.mark.parametrize("kind", [*(getattr(lrs, name) for name in lrs.__all__)])
+@pytest.mark.parametrize("verbose", [True, False, "deprecated"])
+def test_verbose_is_refused_as_an_argument_that_torch_has_removed(
+    kind: Any, verbose: Any
+) -> None:
+    for arguments in ((optimizer(),), (optimizer(), 5), ([],)):
+        with pytest.raises(TypeError, match=r"'verbose', which torch has removed from"):
+            kind(*arguments, verbose=verbose)
+
+
+@pytest.mark.parametrize(
+    ("opt", "name"),
+    [
+        (gs.SGD(np.ones(2)), "momentum"),
+        (gs.RMSprop(np.ones(2)), "momentum"),
+        (gs.Adam(np.ones(2), betas=(0.0, 0.9)), "beta1"),
+        (gs.SGD([{"params": np.ones(2)}, {"params": np.ones(3)}]), "momentum"),
+    ],
+)
+def test_a_cycle_that_switches_momentum_on_says_so(opt: Any, name: str) -> None:
+    """As torch does without a word; OneCycleLR when it is stepped."""
+    before = dict(opt.param_groups[0])
+    words = (
+        rf"CyclicLR: {name} of param_groups\[0\] was 0, and .* up to 0.9, as in torch"
+    )
+    with pytest.warns(
+        UserWarning, match=f"{words}; pass cycle_momentum=False"
+    ) as found:
+        lrs.CyclicLR(opt, 0.1, 0.3)
+    assert len(found) == 1
+    assert opt.param_groups[0] != before
+    opt.param_groups[0].update(before)
+    one = lrs.OneCycleLR(opt, 0.1, 9)
+    with pytest.warns(UserWarning, match=words.replace("0.9", "0.95")[8:]):
+        one.step()
+    one.step()  # once; warnings are errors
+    opt.param_groups[0].update(before)
+    lrs.CyclicLR(opt, 0.1, 0.3, cycle_momentum=False)
+    lrs.OneCycleLR(opt, 0.1, 9, cycle_momentum=False).step()
+    lrs.CyclicLR(opt, 0.1, 0.3, base_momentum=0.0, max_momentum=0.0)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_warning_that_is_an_error_changes_nothing() -> None:
+    opt = gs.SGD(np.ones(2))
+    before = dict(opt.param_groups[0])
+    with pytest.raises(UserWarning, match="switches it on"):
+        lrs.CyclicLR(opt, 0.1, 0.3)
+    assert opt.param_groups[0] == before
 
 
 def test_a_constructor_that_fails_notes_nothing() -> None:
@@ -288,6 +344,26 @@ def test_a_step_to_nowhere_changes_nothing(epoch: Any) -> None:
         ({"base_lrs": [0.1, math.inf]}, ValueError, "base_lrs must be finite"),
         ({"base_lrs": 0.1}, TypeError, "base_lrs must be a sequence"),
         ({"more_bases": [1.0]}, ValueError, "more_bases has 1 values, expected 0"),
+        (
+            {"base_lrs": [0.1, 10**400]},
+            ValueError,
+            r"base_lrs must be finite, got 2\*\*",
+        ),
+        ({"last_epoch": 10**400}, ValueError, r"below 2\*\*53, got 2\*\*1328 or more"),
+        (
+            {"last_epoch": 10**5000},
+            ValueError,
+            r"below 2\*\*53, got 2\*\*16609 or more",
+        ),
+        ({"bases": [0.1, 10**400]}, ValueError, "bases must be finite"),
+        ({"bases": None}, TypeError, "bases must be a sequence, got NoneType"),
+        ({"factors": [1.0]}, ValueError, "factors has 1 values, expected 2"),
+        ({"factors": [1.0, math.nan]}, ValueError, "factors must be finite, got nan"),
+        ({"factors": [1.0, "1"]}, TypeError, "factors must be a real number, got str"),
+        ({"written": [0.1, math.inf]}, ValueError, "written must be finite"),
+        ({"values": [0.1]}, ValueError, "values has 1 values, expected 2"),
+        ({"values": [0.1, "0.2"]}, TypeError, "values must be a number, got str"),
+        ({"values": [0.1, None]}, TypeError, "values must be a number, got NoneType"),
         ({"last_epoch": None}, TypeError, "last_epoch: t must be numbers"),
     ],
 )

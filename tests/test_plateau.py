@@ -94,3 +94,86 @@ def test_a_plateau_is_resumed(save: int) -> None:
             whole.step(bad)
     with pytest.raises(ValueError, match="best is nan"):
         whole.load_state_dict(whole.state_dict() | {"best": math.nan})
+
+
+ARGUMENTS: dict[str, Any] = {
+    "mode": "max",
+    "factor": 0.3,
+    "patience": 4,
+    "threshold": 0.02,
+    "threshold_mode": "abs",
+    "cooldown": 3,
+    "min_lr": [0.01, 0.02],
+    "eps": 1e-3,
+    "hyperparameter": "momentum",
+}
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_a_state_of_other_arguments_is_refused(name: str) -> None:
+    """Each by itself, in either direction."""
+    for saving, loading in (
+        ({name: ARGUMENTS[name]}, {}),
+        ({}, {name: ARGUMENTS[name]}),
+    ):
+        theirs = lrs.ReduceLROnPlateau(optimizer(), **saving)
+        theirs.step(3.0)
+        ours = lrs.ReduceLROnPlateau(optimizer(), **loading)
+        before = ours.state_dict()
+        words = rf"saved by another scheduler, whose {name}.* build the scheduler as it"
+        with pytest.raises(ValueError, match=words):
+            ours.load_state_dict(theirs.state_dict())
+        assert ours.state_dict() == before
+
+
+def test_a_state_of_the_same_arguments_is_loaded_whole() -> None:
+    theirs = lrs.ReduceLROnPlateau(optimizer(), **ARGUMENTS)
+    for metric in (3.0, 2.0, 2.0):
+        theirs.step(metric)
+    ours = lrs.ReduceLROnPlateau(optimizer(), **ARGUMENTS)
+    ours.load_state_dict(theirs.state_dict())
+    assert ours.state_dict() == theirs.state_dict()
+    assert (ours.best, ours.num_bad_epochs, ours.last_epoch) == (3.0, 2, 3)
+    ours.state_dict()["min_lrs"].append(1.0)
+    assert ours.min_lrs == [0.01, 0.02]
+
+
+def test_a_state_without_arguments_is_loaded() -> None:
+    """What an older version has saved."""
+    ours = lrs.ReduceLROnPlateau(optimizer(), patience=3)
+    counts = {"num_bad_epochs": 2, "cooldown_counter": 0, "last_epoch": 7}
+    ours.load_state_dict({"best": 0.5} | counts)
+    assert (ours.best, ours.num_bad_epochs, ours.patience) == (0.5, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"best": 10**400}, ValueError, r"best must be a float, got 2\*\*1328 or more"),
+        ({"best": "1"}, TypeError, "best must be a number, got str"),
+        ({"best": True}, TypeError, "best must be a number, got bool"),
+        ({"best": math.nan}, ValueError, "best is nan"),
+        ({"num_bad_epochs": -1}, ValueError, "num_bad_epochs must be in"),
+        ({"cooldown_counter": 10**400}, ValueError, "cooldown_counter must be in"),
+        ({"last_epoch": 1.5}, TypeError, "last_epoch must be int, got float"),
+        ({"factor": "0.1"}, ValueError, "whose factor is '0.1'"),
+        ({"min_lrs": 0.0}, ValueError, "whose min_lrs is 0.0"),
+        ({"min_lrs": []}, ValueError, r"whose min_lrs is \[\]"),
+        ({"threshold": None}, ValueError, "whose threshold is None"),
+    ],
+)
+def test_a_bad_state_changes_nothing(
+    change: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    ours = lrs.ReduceLROnPlateau(optimizer())
+    before = ours.state_dict()
+    with pytest.raises(error, match=words):
+        ours.load_state_dict(before | change)
+    assert ours.state_dict() == before
+
+
+def test_infinite_bests_are_restored() -> None:
+    for mode, best in (("min", math.inf), ("max", -math.inf), ("min", -math.inf)):
+        ours = lrs.ReduceLROnPlateau(optimizer(), mode)
+        ours.load_state_dict(ours.state_dict() | {"best": best})
+        assert ours.best == best

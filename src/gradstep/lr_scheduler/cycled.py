@@ -169,8 +169,8 @@ class CyclicLR(LRScheduler):
         momenta = _momenta(owner, base_momentum, max_momentum, groups)
         rates = [cycle(ends) for ends in zip(lows, highs, strict=True)]
         lanes = _lanes(owner, optimizer, "lr", rates)
-        up = step_size_up
-        size = up + (up if step_size_down is None else step_size_down)
+        up = int(step_size_up)
+        size = up + (up if step_size_down is None else int(step_size_down))
         of_torch: dict[str, Any] = {
             "base_lrs": lows,
             "max_lrs": highs,

@@ -296,7 +296,7 @@ _ARGUMENTS = (
 
 def _are_alike(lists: list[Any]) -> bool:
     """Return whether lists of numbers have one value only, the same in all."""
-    if not all(isinstance(values, (list, tuple)) for values in lists):
+    if not all(isinstance(values, (list, tuple)) and values for values in lists):
         return False
     together = [x for values in lists for x in values]
     return all(type(x) in (int, float) and x == together[0] for x in together)

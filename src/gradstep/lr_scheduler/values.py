@@ -35,7 +35,7 @@ def as_number(where: str, value: Any) -> float:
     if not is_number(value):
         raise TypeError(f"{where} must be a number, got {type(value).__name__}")
     try:
-        return float(value)
+        return float(value.detach() if is_tensor(value) else value)
     except OverflowError:  # an int beyond all floats
         return math.inf if value > 0 else -math.inf
 
