@@ -1,7 +1,12 @@
 """What schedulers make of a value that somebody else has changed."""
 
+import copy
+import gc
 import itertools
 import math
+import pickle
+import types
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -489,3 +494,57 @@ def test_a_plateau_goes_on_with_a_new_group() -> None:
 
 def close_list(*values: float) -> Any:
     return pytest.approx(values, rel=1e-13, abs=0)
+
+
+# Copies, and optimizers of others.
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))]
+)
+@pytest.mark.parametrize("name", OVERWRITING | SEQUENCES)
+def test_a_copy_knows_as_the_original_that_a_scheduler_set_its_rate(
+    name: str, copied: Any
+) -> None:
+    opt = alone()
+    before = lrs.ExponentialLR(opt, 0.5)
+    before.step()
+    twin, its = copied((opt, before))
+    for begun in (opt, twin):
+        (OVERWRITING | SEQUENCES)[name](begun)
+    assert twin.lr == opt.lr
+    assert its.optimizer is twin
+
+
+class Hashless(types.SimpleNamespace):
+    """An optimizer of somebody else, that is equal to others and has no hash."""
+
+
+@pytest.mark.parametrize("name", CHAINABLE | OVERWRITING | SEQUENCES)
+def test_anything_with_groups_is_scheduled(name: str) -> None:
+    make = (CHAINABLE | OVERWRITING | SEQUENCES)[name]
+    groups = [{"params": [], "lr": BASE, "momentum": 0.8}]
+    scheduler, expected = make(Hashless(param_groups=groups)), make(alone())
+    for t in range(9):
+        assert groups[0]["lr"] == close(expected.values(t)[0])
+        scheduler.step()
+    groups[0]["lr"] *= 0.5
+    scheduler.load_state_dict(scheduler.state_dict())
+
+
+def test_schedulers_do_not_keep_optimizers_alive() -> None:
+    opt = alone()
+    seen = weakref.ref(opt)
+    for _ in range(3):
+        lrs.LambdaLR(opt, lambda t, opt=opt: 1.0 + 0 * len(opt.param_groups) * t)
+    del opt
+    gc.collect()
+    assert seen() is None
+
+
+def test_a_resumed_scheduler_that_is_built_twice_sets_the_same_value() -> None:
+    group = {"params": np.ones(2), "lr": 0.8, "initial_lr": 0.8}
+    opt = gs.SGD([group])
+    for _ in range(2):
+        again = lrs.ExponentialLR(opt, 0.5, last_epoch=1)
+        assert again.get_last_lr() == [0.2]

@@ -4,7 +4,7 @@ import copy
 import io
 import pickle
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -326,6 +326,32 @@ def test_a_tensor_that_is_set_by_hand_is_scaled(module: Any) -> None:
     group["lr"] = 1.6
     assert train(optimizer, scheduler, 1) == pytest.approx([0.8], rel=1e-15)
     assert float(rate) == pytest.approx(0.4)
+
+
+class Counted(torch.Tensor):
+    """A tensor that counts how often its value is asked for."""
+
+    reads: ClassVar[int] = 0
+
+    def __float__(self) -> float:
+        Counted.reads += 1
+        return super().__float__()
+
+
+@each
+def test_steps_do_not_ask_a_tensor_for_its_value(name: str) -> None:
+    """On a device that would wait for all that is under way."""
+    rate = torch.tensor(0.2).as_subclass(Counted)
+    optimizer = optimizer_of(torch.optim)
+    optimizer.param_groups[0]["lr"] = rate
+    scheduler = EACH[name](optimizer)
+    before = Counted.reads
+    for _ in range(9):
+        scheduler.step(*[1.0] * (name == "ReduceLROnPlateau"))
+    # A plateau cannot know the rate otherwise, where it reduces it.
+    assert Counted.reads - before == (4 if name == "ReduceLROnPlateau" else 0)
+    scheduler.get_last_lr()
+    assert Counted.reads > before
 
 
 @modules

@@ -40,6 +40,8 @@ the same at f(t) = 0   x stays, or rises by a       x stays until f rises, and i
 ``opt.lr = x``, then   chainable: begins at x       begins at x; `CyclicLR` and
 a new scheduler        others: at ``initial_lr``,   `OneCycleLR` at their own value
                        which x is not
+``step(epoch)``        the value of that step from  builds on what it finds, as
+                       ``initial_lr``               ``step()`` does
 a scheduler's end,     chainable: begins where it   the same; warns where the end is 0
 then a new one         ended, for ever 0 if at 0
                        others: at ``initial_lr``    the same

@@ -2,9 +2,10 @@
 
 import inspect
 import warnings
-from typing import Any
+from typing import Any, Self
 
 from gradstep.lr_scheduler import torch_classes
+from gradstep.lr_scheduler.neighbours import register
 
 
 class Base:
@@ -14,13 +15,20 @@ class Base:
     arguments are checked once, when it is built.
     """
 
-    def __new__(cls, *args: Any, **options: Any) -> Any:
+    def __new__(cls, *args: Any, **options: Any) -> Self:
         if "verbose" in options:
             raise TypeError(
                 f"{cls.__name__}: unexpected argument 'verbose', which torch has "
                 "removed from its schedulers; print get_last_lr() after step() instead"
             )
-        return object.__new__(torch_classes.chosen(cls, (*args, *options.values())))
+        new: Self = object.__new__(
+            torch_classes.chosen(cls, (*args, *options.values()))
+        )
+        return new
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        register(self)
 
     def __setattr__(self, name: str, value: object) -> None:
         if not name.startswith("_"):

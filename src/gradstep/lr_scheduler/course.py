@@ -15,6 +15,8 @@ are closed forms again, and rounding does not accumulate.
 import math
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from gradstep.lr_scheduler.lane import Lane
 from gradstep.lr_scheduler.saved import SavedLane
 from gradstep.lr_scheduler.values import Mark, as_number, part_of
@@ -84,14 +86,14 @@ class Course:
             return Mark(self.placed, self.placed).stands(value)
         return self.mark.stands(value)
 
-    def begun(self, t: float, related: float) -> Move:
-        """Return the first value, at step t, from a base that others have scaled."""
-        if related == 0 < self.mark.origin and self.lane.schedule.fixed_point == 0:
+    def begun(self, t: float, base: float) -> Move:
+        """Return the first value, at step t."""
+        if base == 0 < self.mark.origin and self.lane.schedule.fixed_point == 0:
             # 0 times the schedule, until the one that stands at 0 moves on.
             origin = self.mark.origin
             return Move(0.0, origin, 0.0, self.value(t, origin))
-        level = self.value(t, related)
-        return Move(level, related, 1.0, level)
+        level = self.value(t, base)
+        return Move(level, base, 1.0, level)
 
     def next(self, owner: str, value: Any, before: float, t: float) -> Move:
         """Return what to set at step t, where `value` stands, the step before over."""
@@ -112,6 +114,22 @@ class Course:
             return level
         c = self.lane.schedule.fixed_point
         return c + factor * (level - c)
+
+    def values(self, t: Any) -> Any:
+        """Return the values of one step or of an array of steps, with the factor."""
+        schedule = self.lane.schedule
+        levels = schedule(t, self.base)
+        if self.factor == 1.0:
+            return levels
+
+        def one(level: float, at: float) -> float:
+            chainable = schedule.chainable(at)
+            return self.scaled(level, self.factor) if chainable else level
+
+        if not np.ndim(t):
+            return one(levels, t)
+        pairs = zip(np.ravel(levels).tolist(), np.ravel(t).tolist(), strict=True)
+        return np.array([one(*pair) for pair in pairs]).reshape(np.shape(t))
 
     def resumed(self, t: float, lane: SavedLane) -> Resumed:
         """Return where a state leads to: one of ours, or of torch's."""

@@ -162,30 +162,38 @@ class LRScheduler(Base):
         parts: Sequence["LRScheduler"],
         resumes: bool,
     ) -> Move:
-        """Return what to set first, and note in the course where it begins."""
+        """Return what to set first, and note in the course where it begins.
+
+        That is where the value stands, before `parts` if there are some; or, for
+        schedules that overwrite others and for sequences, the origin: where it stood
+        before all schedulers, unless somebody has set it since.
+        """
         t, lane = self.last_epoch, course.lane
-        group, value = groups[course.group], course.present(groups)
-        present = related = lane.read(self._owner, group)
-        other, mark = writer(self.optimizer, self._member, lane.place, value)
+        group = groups[course.group]
+        present = base = lane.read(self._owner, group)
+        other, mark = writer(
+            self.optimizer, self._member, lane.place, course.present(groups)
+        )
         is_fresh = other is not None and other.is_fresh
-        origin = present if mark is None else mark.origin
+        if parts:
+            base = stood_before(parts, lane.place, present)
+        origin = base if mark is None else mark.origin
         if resumes:
-            origin = related = self._noted(lane, group)
-            if is_fresh and not parts:
-                related = present
-        elif parts:
-            related = stood_before(parts, lane.place, present)
-        elif mark and other and is_fresh and other.groups != len(groups):
-            related = mark.entry  # the other one cannot step any more
-        restarts = self._restarts or not lane.schedule.chainable(t)
-        if restarts:
-            related = origin
+            origin = base = self._noted(lane, group)
+            # Another one that has been resumed with it, and is no former self of it.
+            if other and is_fresh and not parts and other.kind != self._owner:
+                base = present
+        elif other and is_fresh and mark and other.groups != len(groups):
+            base = mark.entry  # the other one cannot step any more
+        begins_again = self._restarts or not lane.schedule.chainable(t)
+        if begins_again:
+            base = origin
         course.mark.origin = origin
-        course.mark.entry = related if parts or not restarts else present
-        move = course.begun(t, related)
+        course.mark.entry = base if parts or not begins_again else present
+        move = course.begun(t, base)
         if resumes and mark is None:
             self._warn_of_other_value(course, move, present)
-        if not related and not is_fresh:
+        if not base and not is_fresh:
             self._warn_of_zero(course, group)
         return move
 
@@ -401,7 +409,7 @@ class LRScheduler(Base):
         list of float, or of float64 arrays
         """
         at: Any = t if np.ndim(t) else np.asarray(t)[()]
-        return [_values(course, at) for course in self._courses[: self._groups]]
+        return [course.values(at) for course in self._courses[: self._groups]]
 
     def lanes(self) -> dict[Place, Schedule]:
         """Return the schedule of each place: group, key, and part of a tuple."""
@@ -520,19 +528,3 @@ def _first_step(owner: str, last_epoch: Any) -> float:
             f"{shown}"
         )
     return as_step(f"{owner}: last_epoch", last_epoch + 1)
-
-
-def _values(course: Course, t: Any) -> Any:
-    """Return the values of steps as a scheduler sets them."""
-    schedule, factor = course.lane.schedule, course.factor
-
-    def with_factor(x: float, at: float) -> float:
-        return course.scaled(x, factor) if schedule.chainable(at) else x
-
-    levels = schedule(t, course.base)
-    if factor == 1.0:
-        return levels
-    if not np.ndim(t):
-        return with_factor(levels, t)
-    pairs = zip(np.ravel(levels).tolist(), np.ravel(t).tolist(), strict=True)
-    return np.array([with_factor(x, at) for x, at in pairs]).reshape(np.shape(t))

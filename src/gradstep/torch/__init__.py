@@ -32,6 +32,7 @@ except ImportError as missing:
     ) from missing
 
 from gradstep.optimizer import OPTIMIZERS
+from gradstep.torch import lr_scheduler
 from gradstep.torch.classes import made
 from gradstep.torch.offload import CPUOffload
 from gradstep.torch.optimizer import Optimizer
@@ -39,4 +40,4 @@ from gradstep.torch.optimizer import Optimizer
 _CLASSES = {name: made(method) for name, method in OPTIMIZERS.items()}
 globals().update(_CLASSES)
 
-__all__ = ["CPUOffload", "Optimizer", *_CLASSES]  # noqa: PLE0604  # all are names of classes
+__all__ = ["CPUOffload", "Optimizer", "lr_scheduler", *_CLASSES]  # noqa: PLE0604  # all are names of classes
