@@ -32,6 +32,10 @@ def with_default(rate: float) -> Callable[[float], float]:
     return lambda t, r=rate: r**t
 
 
+def nested(fn: Any, depth: int) -> Callable[[float], float]:
+    return functools.partial(nested(fn, depth - 1) if depth else fn)
+
+
 class Decay:
     def __init__(self, rate: float, calls: int = 0) -> None:
         self.rate, self.calls = rate, calls
@@ -62,6 +66,7 @@ class Slotted:
         return self.rate**t
 
 
+STEP = schedules.Step(3)
 Fn = Callable[[float], float]
 Use = Callable[[Any, Fn], Any]
 
@@ -96,6 +101,7 @@ DIFFERENT: dict[str, Callable[[float], Fn]] = {
     "default": with_default,
     "method of a list": lambda x: [1.0, x, 0.3, 0.1].__getitem__,
     "method of a dict": lambda x: {0: 1.0, 1: x}.__getitem__,
+    "deep": lambda x: nested(functools.partial(decay, rate=x), 30),
 }
 
 
@@ -112,6 +118,35 @@ def test_functions_with_other_values_are_refused(kind: str, use: str) -> None:
         with pytest.raises(ValueError, match=r"whose schedules\[\d\]\.arg.* 0\.75, of"):
             scheduler.load_state_dict(state)
     assert (present(opt), scheduler.state_dict()) == before
+
+
+@uses
+def test_long_tables_are_compared_by_a_digest(use: str) -> None:
+    """An entry of a thousand that differs is found, and states stay short."""
+    tables = [np.linspace(1, 0.5, 1000), np.linspace(1, 0.5, 1000)]
+    tables[1][777] += 1e-9
+    for one, other in (tables, [t.tolist() for t in tables]):
+        state = USES[use](optimizer(), one.__getitem__).state_dict()
+        assert len(json.dumps(state)) < 3000
+        USES[use](optimizer(), one.__getitem__).load_state_dict(state)
+        with pytest.raises(ValueError, match="sha256"):
+            USES[use](optimizer(), other.__getitem__).load_state_dict(state)
+
+
+@pytest.mark.parametrize("depth", [1, 5, 30])
+def test_functions_are_compared_however_deep_in_combinations(depth: int) -> None:
+    def combined(rate: float) -> Any:
+        schedule: Any = schedules.Lambda(functools.partial(decay, rate=rate))
+        for _ in range(depth):
+            schedule = schedules.Sequential([schedules.Warmup(schedule, 2), STEP], [9])
+        return lrs.LRScheduler(optimizer(), schedule)
+
+    scheduler = combined(0.5)
+    scheduler.load_state_dict(combined(0.5).state_dict())
+    with pytest.raises(
+        ValueError, match=r"keywords\.rate is 0\.75, of this one it is 0"
+    ):
+        scheduler.load_state_dict(combined(0.75).state_dict())
 
 
 OBJECTS: dict[str, Callable[[float], Any]] = {
@@ -173,7 +208,7 @@ def test_a_state_has_copies_of_attributes() -> None:
     lrs.LambdaLR(optimizer(), again).load_state_dict(state)
     assert again.table == [1.0]
     again.table.append(3.0)
-    assert state["attributes"][0]["table"] == [1.0]
+    assert [values["table"] for values in state["attributes"]] == [[1.0], [1.0]]
 
 
 def test_a_stateful_object_goes_on(tmp_path: Path) -> None:
@@ -295,9 +330,11 @@ def test_functions_that_refer_to_themselves_are_described() -> None:
     def again(t: float) -> float:
         return 1.0 if t < 1 else 0.5 * again(t - 1)
 
-    knot = functools.partial(decay)
+    knot, table = functools.partial(decay), [0.5]
     knot.keywords["rate"] = knot
-    for fn in (again, knot):
+    knot.keywords["power"] = [knot, knot]
+    table.extend([table, table])  # type: ignore[list-item]
+    for fn in (again, knot, functools.partial(decay, table)):
         state = lrs.LRScheduler(optimizer(), _Shown(fn)).state_dict()
         lrs.LRScheduler(optimizer(), _Shown(fn)).load_state_dict(state)
 

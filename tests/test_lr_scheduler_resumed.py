@@ -264,3 +264,44 @@ def test_a_second_load_replaces_the_rate_that_the_first_has_brought() -> None:
     for state, lr in ((second, 0.123), (first, 0.2), (second, 0.123)):
         again.load_state_dict(state)
         assert again.get_last_lr()[0] == lr
+
+
+# States of torch, as they are; with torch itself: tests/peers.
+
+
+def of_torch(t: float, last_lr: list[float], **arguments: Any) -> dict[str, Any]:
+    return {
+        "last_epoch": t,
+        "base_lrs": [0.2, 0.05],
+        "_last_lr": last_lr,
+        "_step_count": t + 1,
+        **arguments,
+    }
+
+
+def test_a_state_of_torch_brings_its_rates_and_goes_on_in_closed_form() -> None:
+    opt = optimizer()
+    scheduler = lrs.ExponentialLR(opt, 0.5)
+    off_by_rounding = [0.025000000000000005, 0.00625]
+    scheduler.load_state_dict(of_torch(3, off_by_rounding, gamma=0.5))
+    assert scheduler.get_last_lr() == off_by_rounding
+    scheduler.step()
+    assert scheduler.get_last_lr() == [0.0125, 0.003125]
+
+
+def test_a_state_of_torch_brings_the_factors_of_others() -> None:
+    opt = optimizer()
+    scheduler = lrs.ExponentialLR(opt, 0.5)
+    scheduler.load_state_dict(of_torch(3, [0.25, 0.00625], gamma=0.5))
+    scheduler.step()
+    assert scheduler.get_last_lr() == [0.125, 0.003125]
+
+
+def test_a_state_of_torchs_cosine_that_rises_again_is_led_to_the_end() -> None:
+    """Ours stays at eta_min, from where no factor leads to torch's rate."""
+    opt = optimizer()
+    scheduler = lrs.CosineAnnealingLR(opt, 10, 0.01)
+    scheduler.load_state_dict(of_torch(12, [0.03, 0.02], T_max=10, eta_min=0.01))
+    for _ in range(3):
+        assert scheduler.get_last_lr() == [0.01, 0.01]
+        scheduler.step()

@@ -148,6 +148,9 @@ def test_one_that_overwrites_another_says_so_once(name: str, other: str) -> None
     opt.lr = 3.0
     scheduler.step()  # warnings are errors
     assert opt.lr == expected.values(3)[0]
+    if other == "StepLR":
+        second.step()
+        scheduler.step()
 
 
 def test_what_a_combination_has_taken_over_is_not_stepped() -> None:
@@ -247,6 +250,18 @@ def test_a_cosine_whose_base_is_eta_min_goes_on_from_what_is_set() -> None:
         part = (1 + math.cos(math.pi * (t + 1) / 10)) / (1 + math.cos(math.pi * t / 10))
         assert opt.lr == pytest.approx(0.1 + (x - 0.1) * part, rel=1e-13)
         assert scheduler.values(t + 1) == [opt.lr]
+
+
+def test_a_cosine_whose_base_is_next_to_eta_min_keeps_its_digits() -> None:
+    """One unit in the last place away, which no factor can be taken from."""
+    opt = alone(0.1 + 2**-56)
+    scheduler = lrs.CosineAnnealingLR(opt, 10, eta_min=0.1)
+    for x in (0.3, 0.05, 0.2):
+        opt.lr = x
+        t = scheduler.last_epoch
+        scheduler.step()
+        part = (1 + math.cos(math.pi * (t + 1) / 10)) / (1 + math.cos(math.pi * t / 10))
+        assert opt.lr == pytest.approx(0.1 + (x - 0.1) * part, rel=1e-13)
 
 
 def test_a_cosine_that_goes_back_does_not_amplify() -> None:
@@ -380,6 +395,52 @@ def test_after_another_scheduler_those_that_overwrite_begin_at_its_base(
     scheduler = (OVERWRITING | SEQUENCES)[name](opt)
     assert opt.lr == (OVERWRITING | SEQUENCES)[name](fresh).get_last_lr()[0]
     assert scheduler.base_lrs == [BASE]
+
+
+@pytest.mark.parametrize("name", OVERWRITING)
+def test_a_scheduler_that_is_gone_is_known_after_others_were_built(name: str) -> None:
+    opt = alone()
+    for _ in range(2):
+        lrs.ExponentialLR(opt, 0.5).step()
+    plateau = lrs.ReduceLROnPlateau(opt)
+    assert OVERWRITING[name](opt).base_lrs == [BASE]
+    assert plateau.optimizer is opt
+
+
+def combined(opt: gs.Optimizer, kind: str, parts: list[Any]) -> Any:
+    if kind == "SequentialLR":
+        return lrs.SequentialLR(opt, parts, [9])
+    if kind == "ChainedScheduler":
+        return lrs.ChainedScheduler(parts)
+    return lrs.WarmupLR(opt, parts[1], 5, 0.3)
+
+
+@pytest.mark.parametrize("kind", ["SequentialLR", "ChainedScheduler", "WarmupLR"])
+@pytest.mark.parametrize("at", [0, 1])
+def test_a_combination_begins_where_the_rate_was_set_while_it_was_built(
+    kind: str, at: int
+) -> None:
+    opt, other = alone(), alone(0.11)
+    parts = []
+    for i, part in enumerate((lrs.LinearLR, lrs.InverseTimeLR)):
+        parts.append(part(opt, 0.2))
+        if i == at:
+            opt.lr = 0.11
+    expected = [lrs.LinearLR(other, 0.2), lrs.InverseTimeLR(other, 0.2)]
+    ours, theirs = combined(opt, kind, parts), combined(other, kind, expected)
+    assert ours.base_lrs == [0.11]
+    assert ours.values(range(30))[0].tolist() == theirs.values(range(30))[0].tolist()
+    assert opt.lr == other.lr
+
+
+def test_a_rate_by_hand_that_a_part_had_set_before_is_by_hand() -> None:
+    opt = alone()
+    parts = [lrs.LinearLR(opt, 0.2), lrs.StepLR(opt, 5)]
+    set_first = opt.lr
+    sequence = lrs.SequentialLR(opt, parts, [9])
+    sequence.step()
+    opt.lr = set_first
+    assert lrs.LambdaLR(opt, lambda t: 1 / (1 + t)).base_lrs == [set_first]
 
 
 @pytest.mark.parametrize("name", CHAINABLE)

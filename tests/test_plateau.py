@@ -177,3 +177,23 @@ def test_infinite_bests_are_restored() -> None:
         ours = lrs.ReduceLROnPlateau(optimizer(), mode)
         ours.load_state_dict(ours.state_dict() | {"best": best})
         assert ours.best == best
+
+
+@pytest.mark.parametrize("threshold_mode", ["rel", "abs"])
+@pytest.mark.parametrize(
+    ("mode", "metrics", "reductions_at"),
+    [
+        # A quarter is not enough, more is.
+        ("min", [1.0, 0.75, 0.75], [2, 3]),
+        ("min", [1.0, 0.75 - 2**-53, 0.75], [3]),
+        ("max", [1.0, 1.25, 1.25], [2, 3]),
+        ("max", [1.0, 1.25 + 2**-52, 1.25], [3]),
+        ("min", [-1.0, -1.25, -1.25 - 2**-52], [2]),
+        ("max", [-1.0, -0.75, -0.75 + 2**-53], [2]),
+    ],
+)
+def test_a_metric_at_the_threshold_is_not_better(
+    mode: str, metrics: list[float], reductions_at: list[int], threshold_mode: str
+) -> None:
+    options = {"mode": mode, "threshold_mode": threshold_mode, "threshold": 0.25}
+    assert reductions(metrics, patience=0, **options) == reductions_at

@@ -227,6 +227,9 @@ def test_the_count_of_calls_is_torchs(name: str) -> None:
     assert again._step_count == begun + 6
     twin = copy.deepcopy((optimizer, scheduler))[1]
     assert twin._step_count == begun + 6
+    plain = {k: x for k, x in scheduler.state_dict().items() if k != "_step_count"}
+    again.load_state_dict(plain)
+    assert again._step_count == begun + 4
     with pytest.raises(ValueError, match="_step_count must be in"):
         again.load_state_dict(scheduler.state_dict() | {"_step_count": -1})
 

@@ -43,7 +43,6 @@ class Course:
 
     __slots__ = (
         "base",
-        "closed",
         "factor",
         "group",
         "key",
@@ -56,7 +55,6 @@ class Course:
     )
 
     base: float
-    closed: bool  # whether what was written last is the level
     factor: float
     level: float  # of the schedule, without the factor, at the present step
     mark: Mark
@@ -76,7 +74,6 @@ class Course:
     def moved(self, move: Move, number: float, value: Any) -> None:
         """Note that a number was written, and what it is read back as, and from."""
         self.base, self.factor, self.level = move.base, move.factor, float(move.level)
-        self.closed = move.factor == 1.0 and number == self.level
         self.mark.update(number, value)
         self.placed = None
 
@@ -88,10 +85,6 @@ class Course:
 
     def begun(self, t: float, base: float) -> Move:
         """Return the first value, at step t."""
-        if base == 0 < self.mark.origin and self.lane.schedule.fixed_point == 0:
-            # 0 times the schedule, until the one that stands at 0 moves on.
-            origin = self.mark.origin
-            return Move(0.0, origin, 0.0, self.value(t, origin))
         level = self.value(t, base)
         return Move(level, base, 1.0, level)
 

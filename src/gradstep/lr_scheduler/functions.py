@@ -8,10 +8,11 @@ numbers. As in torch, the attributes of callable objects are saved and restored.
 import contextlib
 import copy
 import functools
+import hashlib
 import numbers
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -19,36 +20,48 @@ from gradstep.schedules import Schedule
 from gradstep.schedules.schedule import arguments_of
 from gradstep.state import check_type
 
-_DEEPEST = 10  # functions of functions that refer to each other end here
+_LONGEST = 64  # of what longer sequences have, a state has a digest
+
+Path: TypeAlias = tuple[int, ...]  # of what is being described, which may hold itself
 
 
-def describe(x: Any, depth: int = 0) -> Any:
+def describe(x: Any, path: Path = ()) -> Any:
     """Return a tree of dicts, lists, numbers and strings that says what x is."""
+    inner = (*path, id(x))
     description: Any = {"type": type(x).__name__}
     if x is None or isinstance(x, (bool, int, float, str)):
         description = x
     elif isinstance(x, (np.generic, np.ndarray)) and x.dtype.kind in "biuf":
-        description = x.tolist()
-    elif depth > _DEEPEST:
+        description = _shortened(x.tolist())
+    elif id(x) in path:
         pass
     elif isinstance(x, Schedule):
-        arguments = describe(arguments_of(x), depth + 1)
+        arguments = describe(arguments_of(x), inner)
         description = {"schedule": type(x).__name__, "arguments": arguments}
     elif callable(x):
-        description = _describe_function(x, depth)
+        description = _describe_function(x, inner)
     elif isinstance(x, (list, tuple)):
-        description = [describe(part, depth + 1) for part in x]
+        description = _shortened([describe(part, inner) for part in x])
     elif isinstance(x, Mapping):
-        description = {str(key): describe(part, depth + 1) for key, part in x.items()}
+        parts = {str(key): describe(part, inner) for key, part in x.items()}
+        description = _shortened(parts)
     return description
 
 
-def _describe_function(fn: Any, depth: int) -> dict[str, Any]:
+def _shortened(parts: Any) -> Any:
+    """Return a description, or the digest of a long one."""
+    if not isinstance(parts, (list, dict)) or len(parts) <= _LONGEST:
+        return parts
+    digest = hashlib.sha256(repr(parts).encode()).hexdigest()
+    return {"length": len(parts), "sha256": digest}
+
+
+def _describe_function(fn: Any, path: Path) -> dict[str, Any]:
     if isinstance(fn, functools.partial):
         return {
-            "partial": describe(fn.func, depth + 1),
-            "args": describe(fn.args, depth + 1),
-            "keywords": describe(fn.keywords, depth + 1),
+            "partial": describe(fn.func, path),
+            "args": describe(fn.args, path),
+            "keywords": describe(fn.keywords, path),
         }
     if isinstance(fn, types.FunctionType):
         return {
@@ -58,9 +71,9 @@ def _describe_function(fn: Any, depth: int) -> dict[str, Any]:
         }
     owner = getattr(fn, "__self__", None)
     if owner is not None and not isinstance(owner, (types.ModuleType, type)):
-        return {"method": fn.__name__, "of": describe(owner, depth + 1)}
+        return {"method": fn.__name__, "of": describe(owner, path)}
     if hasattr(fn, "__wrapped__"):
-        return {"wrapper of": describe(fn.__wrapped__, depth + 1)}
+        return {"wrapper of": describe(fn.__wrapped__, path)}
     if isinstance(fn, type) or not _has_attributes(fn):
         return {"function": getattr(fn, "__name__", type(fn).__name__)}
     return {"object": type(fn).__name__}
@@ -130,10 +143,10 @@ def _equal(a: Any, b: Any) -> bool:
 # -- attributes of callable objects
 
 
-def objects(x: Any, depth: int = 0) -> Iterator[Any]:
+def objects(x: Any, path: Path = ()) -> Iterator[Any]:
     """Yield the callable objects within schedules and functions, in a fixed order."""
     parts: Sequence[Any] = ()
-    if depth > _DEEPEST:
+    if id(x) in path:
         return
     if isinstance(x, Schedule):
         parts = list(arguments_of(x).values())
@@ -147,7 +160,7 @@ def objects(x: Any, depth: int = 0) -> Iterator[Any]:
     elif callable(x) and _has_attributes(x):
         yield x
     for part in parts:
-        yield from objects(part, depth + 1)
+        yield from objects(part, (*path, id(x)))
 
 
 def _has_attributes(x: Any) -> bool:
@@ -197,13 +210,12 @@ def attributes(x: Any) -> dict[str, Any] | None:
     return copy.deepcopy(values)
 
 
-def _is_plain(x: Any, depth: int = 0) -> bool:
-    if depth > _DEEPEST:
-        return False
-    if isinstance(x, (list, tuple)):
-        return all(_is_plain(part, depth + 1) for part in x)
-    if isinstance(x, dict):
-        return all(_is_plain(part, depth + 1) for pair in x.items() for part in pair)
+def _is_plain(x: Any, path: Path = ()) -> bool:
+    """Return whether a file can hold x: numbers, strings, arrays, and what has them."""
+    if isinstance(x, (list, tuple, dict)):
+        parts = [*x, *x.values()] if isinstance(x, dict) else x
+        inner = (*path, id(x))
+        return id(x) not in path and all(_is_plain(part, inner) for part in parts)
     if isinstance(x, (np.ndarray, np.generic)):
         return x.dtype.kind in "biuf"
     return x is None or isinstance(x, (bool, int, float, str))

@@ -258,7 +258,8 @@ class LRScheduler(Base):
             value = groups[course.group][course.key]
             if course.part is not None:
                 value = value[course.part]
-            if course.closed and type(value) is float and value == course.level:
+            # Where nobody else has set it, the value is the level, times no factor.
+            if type(value) is float and value == course.level and course.factor == 1.0:
                 x = course.value(t, course.base)
                 if type(x) is float and 0 <= x < math.inf:
                     moves.append(x)
