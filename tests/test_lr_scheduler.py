@@ -228,10 +228,10 @@ def test_schedulers_over_arrays_load_no_torch() -> None:
         "again.load_state_dict(warm.state_dict())\n"
         "print('torch' in sys.modules, type(again).__module__)"
     )
-    found = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    assert found.stdout.split() == ["False", "gradstep.lr_scheduler.named"]
+    assert result.stdout.split() == ["False", "gradstep.lr_scheduler.named"]
 
 
 def test_every_scheduler_is_tried_here() -> None:

@@ -271,9 +271,9 @@ def build(kind: Any, name: str, value: Any) -> Any:
 def test_the_ends_of_an_options_range_are_accepted(kind: Any, name: str) -> None:
     smallest, largest, _, _ = OPTIONS[kind, name]
     for value in (smallest, largest):
-        found = build(kind, name, value)
+        built = build(kind, name, value)
         if issubclass(kind, schedules.Schedule):
-            assert getattr(found, name) == value
+            assert getattr(built, name) == value
 
 
 @options
@@ -314,12 +314,12 @@ def test_numbers_of_any_kind_are_taken_as_pythons(kind: Any, name: str) -> None:
         same.append(Fraction(x))
     expected = build(kind, name, x)
     for value in same:
-        found = build(kind, name, value)
+        built = build(kind, name, value)
         if issubclass(kind, schedules.Schedule):
-            assert found == expected
-            assert type(getattr(found, name)) is (int if is_count else float)
+            assert built == expected
+            assert type(getattr(built, name)) is (int if is_count else float)
         else:
-            assert found.state_dict() == expected.state_dict()
+            assert built.state_dict() == expected.state_dict()
 
 
 # Sequences.
@@ -336,8 +336,7 @@ def test_milestones_are_any_sequence_of_whole_numbers(name: str) -> None:
     make, steps = SEQUENCES[name], (3, 7, 2**53 - 1)
     expected = repr(make(steps))
     for same in (list(steps), iter(steps), np.array(steps), set(steps), range(3, 6)):
-        found = repr(make(same))
-        assert found == expected or isinstance(same, range)
+        assert repr(make(same)) == expected or isinstance(same, range)
     assert "3, 7" in expected
 
 

@@ -1,6 +1,7 @@
 """What schedulers refuse, with nothing changed."""
 
 import functools
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any
@@ -109,6 +110,12 @@ def test_verbose_is_refused_as_an_argument_that_torch_has_removed(
     for arguments in ((optimizer(),), (optimizer(), 5), ([],)):
         with pytest.raises(TypeError, match=r"'verbose', which torch has removed from"):
             kind(*arguments, verbose=verbose)
+    options = list(inspect.signature(kind).parameters.values())
+    by_position = [p for p in options if p.kind is p.POSITIONAL_OR_KEYWORD]
+    with pytest.raises(TypeError, match=r"'verbose', which torch has removed from"):
+        kind(optimizer(), *[5] * (len(by_position) - 1), verbose)
+    with pytest.raises(TypeError, match="positional arguments"):
+        kind(optimizer(), *[5] * len(by_position))
 
 
 @pytest.mark.parametrize(
@@ -128,9 +135,9 @@ def test_a_cycle_that_switches_momentum_on_says_so(opt: Any, name: str) -> None:
     )
     with pytest.warns(
         UserWarning, match=f"{words}; pass cycle_momentum=False"
-    ) as found:
+    ) as record:
         lrs.CyclicLR(opt, 0.1, 0.3)
-    assert len(found) == 1
+    assert len(record) == 1
     assert opt.param_groups[0] != before
     opt.param_groups[0].update(before)
     one = lrs.OneCycleLR(opt, 0.1, 9)

@@ -210,6 +210,17 @@ def test_a_rate_that_was_set_by_hand_is_scaled_from_then_on(
         scheduler.step()
 
 
+def test_a_rate_that_is_set_back_has_no_factor() -> None:
+    opt = alone()
+    scheduler = lrs.ExponentialLR(opt, 0.5)
+    opt.lr = 0.5 * BASE
+    scheduler.step()
+    opt.lr = scheduler.values(1)[0] * 2
+    scheduler.step()
+    assert opt.lr == scheduler.values(2)[0] == schedules.Exponential(0.5)(2, BASE)
+    assert scheduler.state_dict()["factors"] == [1.0]
+
+
 def test_between_its_steps_a_rate_that_was_set_by_hand_stays_to_the_bit() -> None:
     opt = alone()
     scheduler = lrs.StepLR(opt, 10, 0.3)
@@ -507,28 +518,26 @@ def test_last_epoch_warns_where_it_undoes_a_rate_that_was_set_by_hand() -> None:
 # Groups that come later.
 
 
-@pytest.mark.parametrize("taken", [0, 1, 4, 2.5, 0.25])
+@pytest.mark.parametrize("steps", [0, 1, 4, 2.5, 0.25])
 @each
-def test_what_the_refusal_of_a_new_group_advises_works(name: str, taken: float) -> None:
+def test_what_the_refusal_of_a_new_group_advises_works(name: str, steps: float) -> None:
     """The new scheduler has the values of the old one, and its own in the new group."""
     opt, undisturbed = optimizer(), optimizer()
     scheduler, expected = EACH[name](opt), EACH[name](undisturbed)
-    if taken:
-        scheduler.step(taken)
-        expected.step(taken)
+    if steps:
+        scheduler.step(steps)
+        expected.step(steps)
     new = {"params": np.ones(2), "lr": 0.05, "initial_lr": 0.05}
     new |= {"initial_momentum": 0.8, "initial_weight_decay": 0.1}
     opt.add_param_group(new)
     with pytest.raises(ValueError, match="build schedulers after add_param_g") as error:
         scheduler.step()
-    schedule = {
-        "lr": [found for at, found in scheduler.lanes().items() if at[1] == "lr"]
-    }
+    schedule = {"lr": [one for at, one in scheduler.lanes().items() if at[1] == "lr"]}
     schedule["lr"].append(schedule["lr"][-1])
     words = str(error.value)
-    if taken:
-        assert words.endswith(f"in the new group and last_epoch={taken - 1}")
-        again = lrs.LRScheduler(opt, schedule, last_epoch=taken - 1)
+    if steps:
+        assert words.endswith(f"in the new group and last_epoch={steps - 1}")
+        again = lrs.LRScheduler(opt, schedule, last_epoch=steps - 1)
     else:
         assert words.endswith("or anew")
         again = lrs.LRScheduler(opt, schedule)

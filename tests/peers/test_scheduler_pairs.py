@@ -80,7 +80,7 @@ def rates(
     """Of each group after each step; by hand they are set between two steps."""
     optimizer, step = begin()
     schedulers = [build(module, optimizer) for build in builds]
-    found = [[group["lr"] for group in optimizer.param_groups]]
+    rows = [[group["lr"] for group in optimizer.param_groups]]
     for k in range(STEPS):
         step()
         if k == by_hand:
@@ -91,8 +91,8 @@ def rates(
                 scheduler.step(1.0)
             else:
                 scheduler.step()
-        found.append([group["lr"] for group in optimizer.param_groups])
-    return found
+        rows.append([group["lr"] for group in optimizer.param_groups])
+    return rows
 
 
 optimizers = pytest.mark.parametrize("kind", OPTIMIZERS)
@@ -174,7 +174,7 @@ def test_one_of_ours_and_one_of_torchs_in_turn_follow_torch(
 def test_a_scheduler_after_another_begins_where_torchs_does(
     first: str, second: str
 ) -> None:
-    found = []
+    of_both = []
     for module, begin in ((OURS, arrays), (TORCHS, OPTIMIZERS["torch.optim"])):
         optimizer, step = begin()
         before = CHAINABLE[first](module, optimizer)
@@ -187,10 +187,10 @@ def test_a_scheduler_after_another_begins_where_torchs_does(
             rows.append([group["lr"] for group in optimizer.param_groups])
             step()
             after.step(*[1.0] * (second == "ReduceLROnPlateau"))
-        found.append(rows)
+        of_both.append(rows)
     # Torch's CyclicLR begins at "initial_lr", and only then at its own values.
     begun = 1 if second == "CyclicLR" else 0
-    np.testing.assert_allclose(*(x[begun:] for x in found), rtol=1e-12, atol=0)
+    np.testing.assert_allclose(*(x[begun:] for x in of_both), rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize("name", CHAINABLE | OVERWRITING)

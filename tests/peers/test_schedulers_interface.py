@@ -138,6 +138,11 @@ OTHERS: dict[str, tuple[Build, Build, str]] = {
         named("MultiStepLR", [3, 6]),
         r"milestones\[1\] is 6",
     ),
+    "a milestone twice": (
+        named("MultiStepLR", [3, 5]),
+        named("MultiStepLR", [3, 3, 5]),
+        r"milestones is \[3, 3, 5\]",
+    ),
     "cycle length": (
         named("CyclicLR", 0.1, 0.2, 30),
         named("CyclicLR", 0.1, 0.2, 40),

@@ -2,6 +2,7 @@
 
 import inspect
 import warnings
+from collections.abc import Sequence
 from typing import Any, Self
 
 from gradstep.lr_scheduler import torch_classes
@@ -16,7 +17,7 @@ class Base:
     """
 
     def __new__(cls, *args: Any, **options: Any) -> Self:
-        if "verbose" in options:
+        if "verbose" in options or _has_one_more(cls, args):
             raise TypeError(
                 f"{cls.__name__}: unexpected argument 'verbose', which torch has "
                 "removed from its schedulers; print get_last_lr() after step() instead"
@@ -36,6 +37,14 @@ class Base:
                 f"{type(self).__name__}.{name} cannot be set; build a new scheduler"
             )
         super().__setattr__(name, value)
+
+
+def _has_one_more(cls: type[Any], args: Sequence[Any]) -> bool:
+    """Return whether a word or flag follows all arguments, as ``verbose`` once did."""
+    code = getattr(cls.__init__, "__code__", None)
+    if code is None or code.co_flags & inspect.CO_VARARGS:
+        return False
+    return len(args) == code.co_argcount and isinstance(args[-1], (bool, str))
 
 
 def warn(message: str) -> None:

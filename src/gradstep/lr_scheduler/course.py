@@ -136,11 +136,11 @@ class Course:
             return Resumed(Move(level, lane.base, 1.0, level), level)
         rate, factor = lane.value, 1.0
         if chainable and not math.isclose(rate, level, rel_tol=1e-9):
-            found = self.factor_of(rate, level)
-            if found is None:
+            differing = self.factor_of(rate, level)
+            if differing is None:
                 rate = level
             else:
-                factor = found
+                factor = differing
         return Resumed(Move(rate, lane.base, factor, level), rate)
 
     def _usable(self, owner: str, value: Any) -> float:

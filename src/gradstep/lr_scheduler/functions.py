@@ -23,6 +23,8 @@ from gradstep.state import check_type
 _LONGEST = 64  # of what longer sequences have, a state has a digest
 
 Path: TypeAlias = tuple[int, ...]  # of what is being described, which may hold itself
+# Where a state and a scheduler differ, and what stands there in either.
+Difference: TypeAlias = tuple[str, Any, Any]
 
 
 def describe(x: Any, path: Path = ()) -> Any:
@@ -106,8 +108,8 @@ def _is_constant(x: Any) -> bool:
     return x is None or isinstance(x, (bool, int, float, str))
 
 
-def difference(path: str, saved: Any, ours: Any) -> tuple[str, Any, Any] | None:
-    """Return where two descriptions first differ, and what stands there."""
+def difference(path: str, saved: Any, ours: Any) -> Difference | None:
+    """Return where two descriptions first differ."""
     if isinstance(saved, Mapping) and isinstance(ours, Mapping):
         names = list(dict.fromkeys([*saved, *ours]))
         if path.endswith((".defaults", ".captured")):
@@ -116,17 +118,13 @@ def difference(path: str, saved: Any, ours: Any) -> tuple[str, Any, Any] | None:
         for name in names:
             if name not in saved or name not in ours:
                 return f"{path}.{name}", saved.get(name), ours.get(name)
-            found = difference(f"{path}.{name}", saved[name], ours[name])
-            if found:
-                return found
-        return None
-    if _is_list(saved) and _is_list(ours) and len(saved) == len(ours):
-        for i, (one, other) in enumerate(zip(saved, ours, strict=True)):
-            found = difference(f"{path}[{i}]", one, other)
-            if found:
-                return found
-        return None
-    return None if _equal(saved, ours) else (path, saved, ours)
+        parts = [(f"{path}.{name}", saved[name], ours[name]) for name in names]
+    elif _is_list(saved) and _is_list(ours) and len(saved) == len(ours):
+        pairs = enumerate(zip(saved, ours, strict=True))
+        parts = [(f"{path}[{i}]", one, other) for i, (one, other) in pairs]
+    else:
+        return None if _equal(saved, ours) else (path, saved, ours)
+    return next(filter(None, (difference(*part) for part in parts)), None)
 
 
 def _is_list(x: Any) -> bool:

@@ -10,6 +10,7 @@ from gradstep.lr_scheduler import functions
 from gradstep.lr_scheduler.base import Base
 from gradstep.lr_scheduler.lane import Lane, Place, check_groups, groups_of, place
 from gradstep.lr_scheduler.neighbours import Member, register
+from gradstep.lr_scheduler.saved import another
 from gradstep.lr_scheduler.values import Mark, part_of, rounded, write_all
 from gradstep.schedules import Constant
 from gradstep.state import check_type, read_count
@@ -270,11 +271,8 @@ class ReduceLROnPlateau(Base):
         for name, value in own.items():
             differing = functions.difference(name, state.get(name, value), value)
             if differing:
-                path, saved, ours = differing
                 raise ValueError(
-                    f"{where}: it was saved by another scheduler, whose {path} is "
-                    f"{saved!r}, of this one it is {ours!r}; build the scheduler as it "
-                    "was"
+                    f"{where}: {another(*differing)}; build the scheduler as it was"
                 )
 
     def __repr__(self) -> str:

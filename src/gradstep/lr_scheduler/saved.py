@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gradstep.lr_scheduler import functions
+from gradstep.lr_scheduler.functions import Difference
 from gradstep.lr_scheduler.lane import Lane
 from gradstep.lr_scheduler.values import as_number, is_tensor
 from gradstep.schedules import Chained, Schedule, Sequential
@@ -113,7 +114,12 @@ def _numbers(
 def describe(lanes: Iterable[Lane]) -> list[dict[str, Any]]:
     """Return what a state says of the schedules, to be compared."""
     return [
-        {"group": x.group, "sets": x.name, **functions.describe(x.schedule)}
+        {
+            "group": x.group,
+            "sets": x.name,
+            "text": repr(x.schedule),  # for messages
+            **functions.describe(x.schedule),
+        }
         for x in lanes
     ]
 
@@ -155,17 +161,42 @@ def check_same(
 
     `expected` is what torch's would have saved, if that is known.
     """
-    differing = None
+    differing, texts = None, ""
     if "schedules" in state:
-        differing = functions.difference("schedules", state["schedules"], ours)
+        theirs = state["schedules"]
+        plain = [_without_text(theirs), _without_text(ours)]
+        differing = functions.difference("schedules", *plain)
+        texts = f" ({_texts(theirs)}, not {_texts(ours)})"
     elif expected is not None:
         differing = _difference_from_torch("", state, expected)
     if differing:
-        path, theirs, here = differing
-        raise ValueError(
-            f"{where}: it was saved by another scheduler, whose {path} is {theirs!r}, "
-            f"of this one it is {here!r}; {_REMEDY}"
-        )
+        raise ValueError(f"{where}: {another(*differing)}{texts}; {_REMEDY}")
+
+
+def another(path: str, theirs: Any, ours: Any) -> str:
+    """Return what a message says of a state that another scheduler has saved."""
+    return (
+        f"it was saved by another scheduler, whose {path} is {theirs!r}, of this one "
+        f"it is {ours!r}"
+    )
+
+
+def _without_text(description: Any) -> Any:
+    if not isinstance(description, list):
+        return description
+    return [
+        {k: x for k, x in lane.items() if k != "text"}
+        if isinstance(lane, Mapping)
+        else lane
+        for lane in description
+    ]
+
+
+def _texts(description: Any) -> str:
+    """Return the schedules of a state as they are written, each once."""
+    lanes = description if isinstance(description, list) else []
+    texts = [lane.get("text", "") for lane in lanes if isinstance(lane, Mapping)]
+    return ", ".join(dict.fromkeys(map(str, texts)))
 
 
 def as_torch_saves(schedule: Schedule) -> dict[str, Any] | None:
@@ -184,26 +215,25 @@ def as_torch_saves(schedule: Schedule) -> dict[str, Any] | None:
 
 def _difference_from_torch(
     path: str, state: Mapping[str, Any], expected: Mapping[str, Any]
-) -> tuple[str, Any, Any] | None:
+) -> Difference | None:
     """Return where torch's state differs from what is expected, if it has the key."""
     for name, ours in expected.items():
         theirs = state.get(name, ours)
         if name == "_schedulers":
-            found = _difference_of_parts(path, theirs, ours)
+            differing = _difference_of_parts(path, theirs, ours)
         else:
-            theirs, same = _as_list(theirs), _as_list(ours)
-            found = functions.difference(f"{path}{name}", theirs, same)
-        if found:
-            return found
+            differing = functions.difference(
+                f"{path}{name}", _as_list(theirs), _as_list(ours)
+            )
+        if differing:
+            return differing
     for name in sorted(_ONLY_OF_ONE & state.keys() - expected.keys()):
         if "_schedulers" not in expected:
             return f"{path}{name}", state[name], None
     return None
 
 
-def _difference_of_parts(
-    path: str, theirs: Any, ours: list[Any]
-) -> tuple[str, Any, Any] | None:
+def _difference_of_parts(path: str, theirs: Any, ours: list[Any]) -> Difference | None:
     if theirs is ours:
         return None
     if not isinstance(theirs, Sequence) or len(theirs) != len(ours):
@@ -211,9 +241,9 @@ def _difference_of_parts(
     for i, (state, expected) in enumerate(zip(theirs, ours, strict=True)):
         if expected is not None and isinstance(state, Mapping):
             inner = f"{path}_schedulers[{i}]."
-            found = _difference_from_torch(inner, state, expected)
-            if found:
-                return found
+            differing = _difference_from_torch(inner, state, expected)
+            if differing:
+                return differing
     return None
 
 

@@ -296,8 +296,8 @@ class LRScheduler(Base):
     ) -> None:
         """Set values that have been found: all of them, or none."""
         changes, steps = [], []
-        for course, found in zip(self._courses, moves, strict=True):
-            move = found
+        for course, step in zip(self._courses, moves, strict=True):
+            move = step
             if not isinstance(move, Move):
                 move = Move(move, course.base, course.factor, move)
             x = self._checked(course.lane, move.number, t)

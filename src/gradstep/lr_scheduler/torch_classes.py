@@ -49,9 +49,9 @@ class TorchScheduler:
     @property
     def _step_count(self) -> int:
         """Calls of `step`, plus one for the constructor; accelerate adds to it."""
-        taken: float = self.last_epoch  # type: ignore[attr-defined]  # of ours
+        steps: float = self.last_epoch  # type: ignore[attr-defined]  # of ours
         added: int = vars(self).get("_added_count", 0)
-        return math.floor(taken) + 1 + added
+        return math.floor(steps) + 1 + added
 
     @_step_count.setter
     def _step_count(self, count: int) -> None:
@@ -89,7 +89,7 @@ class TorchScheduler:
             self._step_count = count
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        # A class that `torch_class` has made is found again by the one it is made from.
+        # By the class that `torch_class` derives from, which can be imported.
         cls = type(self)
         return new, (cls._ours if torch_class(cls._ours) is cls else cls,), vars(self)
 
