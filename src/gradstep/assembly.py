@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gradstep import _core, checks, storage
-from gradstep.declared import Declared, hyper_names, positional
+from gradstep.declared import (
+    Declared,
+    changed_after_a_step,
+    hyper_names,
+    is_part_of_betas,
+    positional,
+)
 from gradstep.hyper import choice, flag, number
 from gradstep.state import own_keys
 from gradstep.storage import Layout
@@ -273,10 +279,9 @@ class Assembled(_Parts, Declared):
         now = self.fixed(options)
         for name, then in self._fixed[j].items():
             if now[name] != then:
-                raise ValueError(
-                    f"{self._owner}: {name} cannot change after a step, from {then!r} "
-                    f"to {now[name]!r}; build a new optimizer"
-                )
+                key = "betas: " if is_part_of_betas(name) else ""
+                change = changed_after_a_step(name, then, now[name])
+                raise ValueError(f"{self._owner}: {key}{name} {change}")
 
     def _begin_again(self, j: int, options: Mapping[str, Any]) -> None:
         """Start states of arrays that have taken no step where options now say."""

@@ -210,3 +210,17 @@ def hyper_names(rule: str) -> tuple[str, ...]:
         if kernel.rule == rule:
             return kernel.hyper
     raise TypeError(f"no rule {rule!r} in this build; list it in csrc/meson.build")
+
+
+def is_part_of_betas(name: str) -> bool:
+    """Return whether a name is that of one of betas, which are a key together."""
+    return name in ("beta1", "beta2", "beta3")
+
+
+def changed_after_a_step(name: str, before: object, after: object) -> str:
+    """Return what a message says of an option that has to stay as it was."""
+    cycled = name in ("momentum", "beta1")  # by OneCycleLR and CyclicLR
+    return (
+        f"cannot change after a step, from {before!r} to {after!r}; build a new "
+        f"optimizer{', or a scheduler with cycle_momentum=False' if cycled else ''}"
+    )

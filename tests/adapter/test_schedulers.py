@@ -502,6 +502,32 @@ def test_a_momentum_that_is_fixed_is_named_with_the_remedy(
             train(optimizer, scheduler, 3)
 
 
+@pytest.mark.parametrize(
+    ("kind", "key"),
+    [
+        ("ScheduleFreeAdamW", r"\['betas'\]: beta1"),
+        ("ScheduleFreeSGD", r"\['momentum'\]"),
+    ],
+)
+def test_a_step_names_the_key_and_the_remedy_where_torchs_cycle_changes_momentum(
+    kind: str, key: str
+) -> None:
+    """torch's OneCycleLR does not ask whether momentum may change."""
+    p = torch.nn.Parameter(torch.ones(2))
+    optimizer = getattr(gst, kind)([p])
+    scheduler = THEIRS.OneCycleLR(optimizer, 0.1, 9)
+    p.grad = torch.ones(2)
+    optimizer.step()
+    scheduler.step()
+    before = p.detach().clone()
+    words = rf"{kind}: param_groups\[0\]{key} cannot change after a step, .*cycle_mom"
+    with pytest.raises(ValueError, match=words):
+        optimizer.step()
+    assert torch.equal(p, before)
+    scheduler = THEIRS.OneCycleLR(getattr(gst, kind)([p]), 0.1, 9, cycle_momentum=False)
+    train(scheduler.optimizer, scheduler, 3)
+
+
 def test_rprop_over_tensors_takes_another_rate_as_torchs_does() -> None:
     p = torch.nn.Parameter(torch.ones(2))
     optimizer = gst.Rprop([p], lr=0.1)

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Unpack
 import torch
 
 from gradstep import storage
+from gradstep.declared import changed_after_a_step, is_part_of_betas
 from gradstep.scaling import Scaling, StepReport, engine_scaling, refuse
 from gradstep.torch import cuda, device
 from gradstep.torch.bound import AS_THEY_ARE, NO_AMP, Bound
@@ -239,11 +240,11 @@ class Optimizer(torch.optim.Optimizer):
         for j, (then, found) in enumerate(zip(self._fixed, now, strict=False)):
             for name, value in then.items():
                 if found[name] != value:
-                    raise ValueError(
-                        f"{type(self).__name__}: param_groups[{j}][{name!r}] cannot "
-                        f"change after a step, from {value!r} to {found[name]!r}; "
-                        "build a new optimizer"
-                    )
+                    where = f"param_groups[{j}][{name!r}]"
+                    if is_part_of_betas(name):
+                        where = f"param_groups[{j}]['betas']: {name}"
+                    change = changed_after_a_step(name, value, found[name])
+                    raise ValueError(f"{type(self).__name__}: {where} {change}")
 
     def _is_no_step(self) -> bool:
         """Return whether this is what torch.distributed.checkpoint makes states by.
