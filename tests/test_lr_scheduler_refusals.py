@@ -102,6 +102,23 @@ def test_what_an_optimizer_fixes_is_refused_at_once() -> None:
         lrs.LRScheduler(gs.ScheduleFreeSGD(np.ones(2)), by_name)
 
 
+def test_a_step_names_the_key_and_the_remedy_of_a_momentum_that_is_fixed() -> None:
+    for opt, name in (
+        (gs.ScheduleFreeAdamW(np.ones(2)), "betas: beta1"),
+        (gs.ScheduleFreeSGD(np.ones(2)), "momentum"),
+    ):
+        opt.step(np.ones(2))
+        cycle = schedules.Constant(0.5, 9)
+        group = opt.param_groups[0]
+        if "betas" in group:
+            group["betas"] = (cycle(0, group["betas"][0]), 0.99)
+        else:
+            group["momentum"] = cycle(0, group["momentum"])
+        words = f"{name} cannot change after a step, .* with cycle_momentum=False"
+        with pytest.raises(ValueError, match=words):
+            opt.step(np.ones(2))
+
+
 @pytest.mark.parametrize("kind", [*(getattr(lrs, name) for name in lrs.__all__)])
 @pytest.mark.parametrize("verbose", [True, False, "deprecated"])
 def test_verbose_is_refused_as_an_argument_that_torch_has_removed(
