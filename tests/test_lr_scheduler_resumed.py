@@ -305,3 +305,44 @@ def test_a_state_of_torchs_cosine_that_rises_again_is_led_to_the_end() -> None:
     for _ in range(3):
         assert scheduler.get_last_lr() == [0.01, 0.01]
         scheduler.step()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"_schedulers": 3}, "whose _schedulers is 3"),
+        ({"_schedulers": [{}]}, "lacks 'last_epoch'|whose _schedulers is"),
+        (
+            {"_schedulers": [of_torch(3, [0.1, 0.1]), 3]},
+            r"_schedulers\[1\] must be a map",
+        ),
+        ({"_last_lr": [0.1]}, "_last_lr has 1 values, expected 2"),
+        ({"_last_lr": [0.1, 10**400]}, "_last_lr must be finite"),
+    ],
+)
+def test_states_of_torch_of_another_form_change_nothing(
+    change: dict[str, Any], words: str
+) -> None:
+    opt = optimizer()
+    parts = [lrs.LinearLR(opt), lrs.LambdaLR(opt, abs)]
+    scheduler = lrs.SequentialLR(opt, parts, [5])
+    before = present(opt), scheduler.state_dict()
+    with pytest.raises((KeyError, TypeError, ValueError), match=words):
+        scheduler.load_state_dict(of_torch(3, [0.1, 0.1]) | change)
+    assert (present(opt), scheduler.state_dict()) == before
+
+
+def test_lambdas_of_torch_of_another_form_change_nothing() -> None:
+    opt = optimizer()
+    scheduler = lrs.LambdaLR(opt, abs)
+    with pytest.raises(TypeError, match="lr_lambdas must be a sequence, got int"):
+        scheduler.load_state_dict(of_torch(3, [0.1, 0.1], lr_lambdas=3))
+    assert scheduler.last_epoch == 0
+
+
+def test_a_state_is_the_callers() -> None:
+    scheduler = lrs.StepLR(optimizer(), 3)
+    state = scheduler.state_dict()
+    state["schedules"][0]["arguments"].clear()
+    state["values"].clear()
+    scheduler.load_state_dict(scheduler.state_dict())

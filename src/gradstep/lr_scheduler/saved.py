@@ -124,28 +124,36 @@ def describe(lanes: Iterable[Lane]) -> list[dict[str, Any]]:
     ]
 
 
-def attributes(state: Mapping[str, Any], schedules: Sequence[Schedule]) -> Any:
+def attributes(
+    where: str, state: Mapping[str, Any], schedules: Sequence[Schedule]
+) -> Any:
     """Return the attributes of the callable objects of schedules, None for others."""
     if "attributes" in state:
         return state["attributes"]
     return [
         values
         for group, schedule in enumerate(schedules)
-        for values in _attributes_of_torch(state, schedule, group)
+        for values in _attributes_of_torch(where, state, schedule, group)
     ]
 
 
-def _attributes_of_torch(state: Any, schedule: Schedule, group: int) -> list[Any]:
+def _attributes_of_torch(
+    where: str, state: Any, schedule: Schedule, group: int
+) -> list[Any]:
     """Return what torch's state has of the callable objects of a schedule."""
+    check_type(where, state, Mapping)
     if isinstance(schedule, (Sequential, Chained)):
         states = state.get("_schedulers", [{}] * len(schedule.schedules))
         return [
             values
-            for part, inner in zip(schedule.schedules, states, strict=False)
-            for values in _attributes_of_torch(inner, part, group)
+            for i, (part, inner) in enumerate(zip(schedule.schedules, states))
+            for values in _attributes_of_torch(
+                f"{where}: _schedulers[{i}]", inner, part, group
+            )
         ]
     targets = list(functions.objects(schedule))
     per_group = state.get("lr_lambdas", [state.get("_scale_fn_custom")] * (group + 1))
+    check_type(f"{where}: lr_lambdas", per_group, Sequence)
     values = per_group[group] if group < len(per_group) else None
     fn = next((x for x in arguments_of(schedule).values() if callable(x)), None)
     return [values if values and x is fn else None for x in targets]

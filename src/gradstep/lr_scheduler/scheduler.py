@@ -1,5 +1,6 @@
 """A schedule at work on the hyperparameters of an optimizer."""
 
+import copy
 import math
 import numbers
 from collections.abc import Mapping, Sequence
@@ -287,7 +288,7 @@ class LRScheduler(Base):
         self.__dict__["last_epoch"] = t
 
     def _step_alone(self, groups: list[dict[str, Any]], t: float) -> bool:
-        """Set the only value, if nobody else has; the most frequent step, made quick."""
+        """Set the only value, if nobody else has set it: the most frequent step."""
         (course,) = self._courses
         group = groups[course.group]
         value = group[course.key]
@@ -457,7 +458,7 @@ class LRScheduler(Base):
             "factors": [course.factor for course in courses],
             "written": [course.mark.number for course in courses],
             "values": self._present(),
-            "schedules": self._described,
+            "schedules": copy.deepcopy(self._described),
             "attributes": [functions.attributes(x) for x in self._objects()],
         }
 
@@ -495,7 +496,7 @@ class LRScheduler(Base):
         self._check_groups()
         undo = functions.restore(
             f"{where}: attributes",
-            saved.attributes(state, [x.lane.schedule for x in self._courses]),
+            saved.attributes(where, state, [x.lane.schedule for x in self._courses]),
             self._objects(),
         )
         try:
