@@ -221,7 +221,13 @@ def through(route: str, scene: Scene, o: dict[str, Any]) -> None:
             loading(*G, value=opt.state_dict()["param_groups"][0] | o)(scene)
 
 
-ROUTES = ("constructor", "group", "add_param_group", "edit", "attribute", "load")
+NEW = ("constructor", "group", "add_param_group")
+ROUTES = (*NEW, "edit", "attribute", "load")
+
+
+def is_refused_later(options: dict[str, Any]) -> bool:
+    """False for what only a new optimizer refuses: schedulers may lead to it."""
+    return not (options.get("nesterov") and options.get("momentum") == 0.0)
 
 
 # All classes share what lies behind the routes: a few of them take all.
@@ -230,6 +236,7 @@ WAYS = [
     for row in OPTIONS
     for route in ROUTES
     if route == "constructor" or row[0] in (gs.SGD, gs.AdamW, gs.ScheduleFreeAdamW)
+    if route in NEW or is_refused_later(row[1])
 ]
 
 

@@ -1,6 +1,6 @@
 """How an optimizer's groups, states and engine are put together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from gradstep.declared import (
 )
 from gradstep.hyper import choice, flag, number
 from gradstep.state import own_keys
-from gradstep.storage import Layout
+from gradstep.storage import Field, Layout
 from gradstep.structure import Bundle, Params, as_groups, bundle, check_group
 
 # The words by which C calls the types of arithmetic.
@@ -47,13 +47,9 @@ class Kept(NamedTuple):
         return tuple([self.arrays[name] for name in self.kernel.state])
 
 
-def new_arrays(wanted: Sequence[tuple[Any, Layout, str]]) -> list[Any]:
-    """Return arrays of zeros beside parameters, each as its layout has a name."""
-    like = []
-    for p, found, name in wanted:
-        field = found.fields[name]
-        like.append((p, field.dtype, field.shape(p)))
-    return _core.allocate_like(like)
+def new_arrays(fields: Sequence[tuple[Any, Field]]) -> list[Any]:
+    """Return arrays of zeros, each for a field beside a parameter."""
+    return _core.allocate_like([(p, x.dtype, x.shape(p)) for p, x in fields])
 
 
 class _Parts:
@@ -94,7 +90,7 @@ class Assembled(_Parts, Declared):
         # At once, past __setattr__: small fits make many optimizers.
         vars(self).update(
             _owner=owner,
-            _defaults=self.checked(options),
+            _defaults=self.checked_new(options),
             _bare=bare,
             _groups=[],
             _bundles=[],
@@ -145,7 +141,7 @@ class Assembled(_Parts, Declared):
         else:
             given = own_keys({**self._defaults, **group})
             notes = {k: v for k, v in group.items() if k not in given}
-            entry = {**notes, **self.checked(given), "params": found.arrays}
+            entry = {**notes, **self.checked_new(given), "params": found.arrays}
         if found.names is not None:
             entry["param_names"] = tuple(found.names)
         self._groups.append(entry)
@@ -200,6 +196,8 @@ class Assembled(_Parts, Declared):
             _storage=[{}] * len(self._bundles),
             _engine=engine,
         )
+        for i, progress in enumerate(taken):
+            engine.set_t(i, progress["step"])  # by which _commit knows states in use
         for j, group in enumerate(self._groups):
             options = {name: group[name] for name in self.options}
             self._commit(j, options, self._prepared(j, options))
@@ -226,11 +224,33 @@ class Assembled(_Parts, Declared):
         self._commit(j, options, self._prepared(j, options))
         self._begin_again(j, options)
 
-    def _layout(self, i: int, options: Mapping[str, Any]) -> tuple[Any, Layout]:
-        """Return the kernel of array i by these options, and what is kept beside it."""
+    def _layout(
+        self, i: int, options: Mapping[str, Any], rule: str | None = None
+    ) -> tuple[Any, Layout]:
+        """Return the kernel of array i by these options, and what is kept beside it.
+
+        rule : another one than that of these options.
+        """
         name = f"{self._owner}: params{self._suffixes[i]}"
-        kernel = find_kernel(name, self.rule(options), self._arrays[i])
+        kernel = find_kernel(name, rule or self.rule(options), self._arrays[i])
         return kernel, storage.layout(name, kernel, self._arrays[i].dtype, options)
+
+    def _unused_fields(self, i: int, options: Mapping[str, Any]) -> dict[str, Field]:
+        """Return what only rules for other options keep beside array i."""
+        fields: dict[str, Field] = {}
+        for rule in self.rules:
+            fields |= self._layout(i, options, rule)[1].fields
+        used = self._layout(i, options)[1].fields
+        return {name: x for name, x in fields.items() if name not in used}
+
+    def _waiting_arrays(
+        self, i: int, names: Collection[str], fields: Mapping[str, Field]
+    ) -> dict[str, Any]:
+        """Return states of array i that its rule does not use, new ones if need be."""
+        lacking = [name for name in names if name not in self._states[i]]
+        arrays = new_arrays([(self._arrays[i], fields[name]) for name in lacking])
+        new = dict(zip(lacking, arrays, strict=True))
+        return {name: new.get(name, self._states[i].get(name)) for name in names}
 
     def _prepared(self, j: int, options: Mapping[str, Any]) -> dict[int, Kept]:
         """Return what each array of group j is stepped by, if its rule changes.
@@ -247,8 +267,8 @@ class Assembled(_Parts, Declared):
             for name in layout.fields
             if name not in self._states[i]
         ]
-        made = new_arrays([(self._arrays[i], found[i][1], name) for i, name in missing])
-        new = dict(zip(missing, made, strict=True))
+        fields = [(self._arrays[i], found[i][1].fields[name]) for i, name in missing]
+        new = dict(zip(missing, new_arrays(fields), strict=True))
         kept = {
             i: Kept(
                 kernel,
@@ -296,13 +316,15 @@ class Assembled(_Parts, Declared):
     ) -> None:
         """Step group j by these options, kernels and states from now on."""
         for i, kept in prepared.items():
-            # Momentum that is switched on late begins as it would have at first.
             states, t = kept.kernel.state, self._engine.get_t(i)
-            again = bool(states) and not set(self._states[i]) & set(states)
-            self._states[i] = kept.arrays
+            used = self._states[i] if t else {}
+            # Momentum that is switched on late begins as it would have at first.
+            begins = bool(states) and not used.keys() & set(states)
+            # States that this rule lacks wait for the rule that has them, as in torch.
+            self._states[i] = used | kept.arrays
             coding = kept.layout.coding(kept.kernel, kept.arrays, options["seed"], i)
             self._engine.bind(i, kept.kernel, kept.states(), coding)
-            self._engine.set_t(i, 0 if again else t)
+            self._engine.set_t(i, 0 if begins else t)
         if prepared and self._bound[j] is not None:
             self._engine.bound()
         self._bound[j] = self.rule(options)

@@ -130,6 +130,13 @@ class Declared:
         """Raise if options, each valid, do not go together."""
 
     @classmethod
+    def check_new(cls, group: Mapping[str, Any]) -> None:
+        """Raise if a new optimizer or group must not begin with these options.
+
+        A scheduler may lead to them later, such as to a momentum of 0.
+        """
+
+    @classmethod
     def initial(cls, group: Mapping[str, Any]) -> dict[str, float]:
         """Return what states start at, by name; 0, or as C says, if not named."""
         del group
@@ -148,6 +155,13 @@ class Declared:
         return 0.0, 0.0
 
     # -- values
+
+    @classmethod
+    def checked_new(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return `checked` options that a new optimizer or group may begin with."""
+        options = cls.checked(values)
+        cls.check_new(options)
+        return options
 
     @classmethod
     def checked(cls, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -204,11 +218,11 @@ class Declared:
 
 
 @functools.cache
-def hyper_names(rule: str) -> tuple[str, ...]:
-    """Return the hyperparameters of a C rule, in its order."""
+def _any_kernel(rule: str) -> _core.Kernel:
+    """Return a kernel of a C rule, of any dtype."""
     for kernel in _core.kernels():
         if kernel.rule == rule:
-            return kernel.hyper
+            return kernel
     raise TypeError(f"no rule {rule!r} in this build; list it in csrc/meson.build")
 
 
@@ -224,3 +238,13 @@ def changed_after_a_step(name: str, before: object, after: object) -> str:
         f"cannot change after a step, from {before!r} to {after!r}; build a new "
         f"optimizer{', or a scheduler with cycle_momentum=False' if cycled else ''}"
     )
+
+
+def hyper_names(rule: str) -> tuple[str, ...]:
+    """Return the hyperparameters of a C rule, in its order."""
+    return _any_kernel(rule).hyper
+
+
+def state_names(rule: str) -> tuple[str, ...]:
+    """Return the state arrays of a C rule, in its order."""
+    return _any_kernel(rule).state

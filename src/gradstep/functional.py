@@ -5,6 +5,7 @@ from typing import Any
 
 from gradstep import _core, checks, storage
 from gradstep.assembly import find_kernel
+from gradstep.declared import state_names
 from gradstep.optimizer import OPTIMIZERS, Optimizer
 from gradstep.state import check_type, read_count, read_scalar
 from gradstep.structure import Array
@@ -44,6 +45,7 @@ def init(
     ['m', 'v']
     """
     kind, found, kernel = _resolved("init", method, params, options)
+    kind.check_new(found)
     first = kind.initial(found)
     arrays = _core.allocate_like(
         [(params, params.dtype, params.shape)] * len(kernel.state)
@@ -76,7 +78,8 @@ def step(
     grads : array
         Of the parameter's shape and dtype; not written to.
     state : dict
-        From `init`, or from the step before.
+        From `init`, or from the step before. Where an option switches a state off, such
+        as a momentum of 0, that state may be in it, and is left as it is.
     t : int
         The number of the step, from 1.
     **options
@@ -102,7 +105,8 @@ def step(
     taken: dict[str, Any] = {"step": read_count(f"{where}: t", t, least=1) - 1}
     check_type(f"{where}: state", state, MutableMapping)
     names = (*kernel.scalar, *kernel.state)
-    if set(state) != set(names):
+    unused = {name for rule in kind.rules for name in state_names(rule)} - {*names}
+    if set(state) - unused != set(names):
         raise KeyError(
             f"{where}: state holds {sorted(state)}, expected {sorted(names)}"
         )

@@ -93,8 +93,10 @@ class Optimizer(Assembled):
     def state(self) -> tuple[Mapping[str, Any], ...]:
         """For each array, its step count, scalars and state arrays (not copies).
 
-        ``"step"`` counts the steps taken with these state arrays: when an option is
-        changed so that they are replaced by others, it starts again.
+        ``"step"`` counts the steps taken with these state arrays: it starts again when an
+        option is changed so that all of them are new. States that the options switch
+        off, such as a buffer while momentum is 0, stay as they are until they are
+        switched on again.
         """
         return tuple(
             MappingProxyType(taken | states)
@@ -164,15 +166,25 @@ class Optimizer(Assembled):
             for j, found in enumerate(options):
                 self._check_storage(j, found, "of what is loaded differs")
             prepared = [self._prepared(j, found) for j, found in enumerate(options)]
+            unused = [
+                self._unused_fields(i, found)
+                for j, found in enumerate(options)
+                for i in self._indices(j)
+            ]
             loaded = [
                 read_state(
                     f"{where}: state[{keys[i]!r}]",
                     state_dict["state"].get(keys[i]),
                     *self._layout(i, found),
                     self._arrays[i],
+                    unused[i],
                 )
                 for j, found in enumerate(options)
                 for i in self._indices(j)
+            ]
+            waiting = [
+                self._waiting_arrays(i, states.keys() & unused[i].keys(), unused[i])
+                for i, (_, states) in enumerate(loaded)
             ]
             for j, group in enumerate(saved):
                 ours = self._groups[j]
@@ -182,8 +194,10 @@ class Optimizer(Assembled):
                 self._commit(j, options[j], prepared[j])
             for i, (progress, states) in enumerate(loaded):
                 self._restore(i, **progress)
+                ours = waiting[i] | self._states[i]
+                self._states[i] = {name: ours[name] for name in states}
                 for name, value in states.items():
-                    np.copyto(self._states[i][name], value)
+                    np.copyto(ours[name], value)
 
     def __getstate__(self) -> dict[str, Any]:
         params = [

@@ -10,7 +10,7 @@ import numpy as np
 from gradstep import _core
 from gradstep.checks import remedy
 from gradstep.hyper import as_text
-from gradstep.storage import Layout
+from gradstep.storage import SCALE, Field, Layout
 
 # Keys of a group that are not options.
 STRUCTURE = ("params", "param_names")
@@ -84,20 +84,32 @@ def _match_group(where: str, theirs: Any, ours: dict[str, Any]) -> list[Any]:
 
 
 def read_state(
-    where: str, saved: Any, kernel: _core.Kernel, layout: Layout, array: Any
+    where: str,
+    saved: Any,
+    kernel: _core.Kernel,
+    layout: Layout,
+    array: Any,
+    unused: Mapping[str, Field],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the step count and scalars of one parameter, and its state arrays."""
+    """Return the step count and scalars of one parameter, and its state arrays.
+
+    unused : what the class's other rules keep, which may be saved beside it.
+    """
     if not isinstance(saved, Mapping) or "step" not in saved:
         raise KeyError(f"{where} lacks 'step'")
     t = read_count(f"{where}['step']", saved["step"])
-    found, expected = set(saved) - {"step"}, {*kernel.scalar, *layout.fields}
-    if found != expected:
-        raise KeyError(f"{where} holds {sorted(found)}, expected {sorted(expected)}")
+    names, expected = set(saved) - {"step"}, {*kernel.scalar, *layout.fields}
+    for name in unused.keys() & names:  # with its scales, or not at all
+        whole = name.removesuffix(SCALE)
+        expected |= unused.keys() & {whole, whole + SCALE}
+    if names != expected:
+        raise KeyError(f"{where} holds {sorted(names)}, expected {sorted(expected)}")
     taken: dict[str, Any] = {"step": t}
     for name in kernel.scalar:
         taken[name] = read_scalar(f"{where}[{name!r}]", saved[name])
     arrays = {}
-    for name, field in layout.fields.items():
+    fields = {k: v for k, v in unused.items() if k in names} | layout.fields
+    for name, field in fields.items():
         found = _read_array(
             f"{where}[{name!r}]", saved[name], field.dtype, field.shape(array)
         )

@@ -137,7 +137,7 @@ def minimize(
             # A base that is there already would go on from the run before.
             base, example = own.pop("base", None), "functools.partial(gradstep.SGD)"
             check_callable(f"base of {optimizer.__name__}", base, example)
-        optimizer.checked(own)
+        optimizer.checked_new(own)
     return Method(optimizer, hyperparameters, scheduler)
 
 

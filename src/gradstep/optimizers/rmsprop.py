@@ -40,7 +40,8 @@ class RMSprop(Optimizer):
     momentum : float, default 0
         :math:`\mu`, in [0, inf); below 1 in practice.
     nesterov : bool, default False
-        Step by :math:`d_t + \mu b_t` in the place of :math:`b_t`; needs `momentum`.
+        Step by :math:`d_t + \mu b_t` in the place of :math:`b_t`; needs `momentum` > 0
+        at first.
     form : {"buffer", "velocity"}
         ``"velocity"``, as by Graves: :math:`\eta` multiplies :math:`d_t` where it
         enters :math:`b_t`, not :math:`b_t`.
@@ -109,7 +110,7 @@ class RMSprop(Optimizer):
     initial_accumulator_value: float = setting(default=0.0)
 
     @classmethod
-    def check_together(cls, group: Mapping[str, Any]) -> None:
+    def check_new(cls, group: Mapping[str, Any]) -> None:
         if group["nesterov"] and not group["momentum"] > 0:
             raise ValueError("RMSprop: nesterov needs momentum > 0, got 0.0")
 

@@ -50,8 +50,8 @@ class SGD(Optimizer):
     decoupled_weight_decay : bool, default False
         Shrink the parameter by :math:`1 - \eta \lambda` before the step instead (SGDW).
     nesterov : bool, default False
-        Needs `momentum` > 0. With ``form="velocity"``, pass `step` the gradient at
-        `lookahead`.
+        Needs `momentum` > 0 at first; while a scheduler holds it at 0, steps are plain.
+        With ``form="velocity"``, pass `step` the gradient at `lookahead`.
     form : {"buffer", "velocity"}
         Without `nesterov` the two forms take the same steps while `lr` is constant.
         When it changes, the buffer rescales the whole past by the new `lr`; in the
@@ -69,8 +69,9 @@ class SGD(Optimizer):
     Notes
     -----
     State: none without momentum, 0 bytes for each float32 element, of which a step
-    moves 12; else one array (`b` or `z`), 4 and 20. Momentum that is switched on later,
-    or on again, starts from :math:`b = g`.
+    moves 12; else one array (`b` or `z`), 4 and 20. Momentum that is first switched on
+    later starts from :math:`b = g`. While a scheduler holds it at 0, the buffer waits
+    unchanged until momentum is above 0 again, as in torch.
 
     References
     ----------
@@ -104,9 +105,12 @@ class SGD(Optimizer):
     form: str = choice("velocity", default="buffer")
 
     @classmethod
-    def check_together(cls, group: Mapping[str, Any]) -> None:
+    def check_new(cls, group: Mapping[str, Any]) -> None:
         if group["nesterov"] and not group["momentum"] > 0:
             raise ValueError("SGD: nesterov needs momentum > 0, got 0.0")
+
+    @classmethod
+    def check_together(cls, group: Mapping[str, Any]) -> None:
         if group["dampening"] and (group["nesterov"] or group["form"] == "velocity"):
             raise ValueError(
                 f"SGD: dampening must be 0 with nesterov or form='velocity', got "
@@ -117,9 +121,9 @@ class SGD(Optimizer):
     def rule(cls, group: Mapping[str, Any]) -> str:
         if group["form"] == "velocity":
             return "sgd_velocity"
-        if group["nesterov"]:
-            return "sgd_nesterov"
-        return "sgd_momentum" if group["momentum"] else "sgd"
+        if not group["momentum"]:
+            return "sgd"
+        return "sgd_nesterov" if group["nesterov"] else "sgd_momentum"
 
     @classmethod
     def fixed(cls, group: Mapping[str, Any]) -> dict[str, Any]:

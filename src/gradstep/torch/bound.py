@@ -78,6 +78,7 @@ class Bound:
             len(groups),
         )
         self._progress = self._begun()
+        self._waiting: dict[int, tuple[int, tuple[Any, ...]]] = {}
         states.complete(owner, method, slots, self._closed, kept)
         self._bind(kept, state, NOBODY if before is None else before.taken())
         self._engine.watch(groups, tuple(method.options), self._changed)
@@ -146,6 +147,9 @@ class Bound:
             coding = slot.layout.coding(slot.kernel, beside, seed, slot.number)
             self._engine.bind(i, slot.kernel, states, coding)
             self._restore(i, entry, state.get(slot.param, {}), taken)
+            # Buffers that momentum=0 leaves alone are no newer when it ends.
+            if not slot.kernel.state and id(slot.param) in taken.steps:
+                self._waiting[id(slot.param)] = taken.steps[id(slot.param)]
         for j, found in enumerate(self._options):
             self._engine.set_group(j, *self._method.group_numbers(found))
             self._engine.set_direct(j, self._method.group_direct(found))
@@ -180,7 +184,12 @@ class Bound:
         """Take over how many steps a parameter has taken, and what its rule keeps."""
         slot, name = self._slots[i], self._method.__name__
         t, held = taken.steps.get(id(slot.param), (0, ()))
-        if name in UNCOUNTED and "step" not in entry:
+        buffers_are_new = slot.kernel.state and not any(
+            state_name(name, k) in entry for k in slot.kernel.state
+        )
+        if name in UNCOUNTED and buffers_are_new:
+            t = 0
+        elif name in UNCOUNTED and "step" not in entry:
             # The binding before knows; else a buffer that is not zero tells.
             buffers = _arrays(slot, kept)
             if len(held) != len(buffers) or any(map(operator.is_not, held, buffers)):
@@ -204,7 +213,7 @@ class Bound:
             id(slot.param): (t, self._watch.states(i))
             for i, (slot, t) in enumerate(zip(self._slots, self._progress.all()))
         }
-        return Taken(steps, self._progress.shows())
+        return Taken(steps | self._waiting, self._progress.shows())
 
     # -- steps
 

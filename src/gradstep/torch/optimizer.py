@@ -40,7 +40,9 @@ class Optimizer(torch.optim.Optimizer):
         inert = {name: known[0] for name, known in self.inert.items()}
         inert |= {k: options.pop(k) for k in self.inert if k in options}
         self._check_inert(inert)
-        defaults = self._numbers(options) | _tensors(options)
+        numbers = self._numbers(options)
+        self.method.check_new(numbers)
+        defaults = numbers | _tensors(options)
         self._bound: Bound | None = None
         self._fixed: list[Any] = []
         self._captured: list[Bound] = []  # graphs read and write what they have
@@ -82,7 +84,7 @@ class Optimizer(torch.optim.Optimizer):
         super().add_param_group(param_group)
         group = self.param_groups[-1]
         try:
-            self._options(group)
+            self.method.check_new(self._options(group))
         except BaseException:
             self.param_groups.pop()
             raise
