@@ -93,8 +93,8 @@ class Optimizer(Assembled):
     def state(self) -> tuple[Mapping[str, Any], ...]:
         """For each array, its step count, scalars and state arrays (not copies).
 
-        ``"step"`` counts the steps taken with these state arrays: it starts again when an
-        option is changed so that all of them are new. States that the options switch
+        ``"step"`` counts the steps taken with these state arrays: it starts again when
+        an option is changed so that all of them are new. States that the options switch
         off, such as a buffer while momentum is 0, stay as they are until they are
         switched on again.
         """
