@@ -116,7 +116,7 @@ class Averaging(Optimizer):
         if self.training:
             return super().step(closure, **how)
         # torch.distributed.checkpoint makes the states that it is to load into so.
-        if self.state or closure is not None or not self._is_no_step():
+        if self.state or closure is not None or not self._only_makes_states():
             raise RuntimeError(
                 f"{type(self).__name__}.step: the parameters hold the average; call "
                 "train() first"

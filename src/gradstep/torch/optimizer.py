@@ -1,5 +1,6 @@
 """`torch.optim.Optimizer` over the kernels: what all generated classes share."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any, ClassVar, Unpack
 
@@ -26,6 +27,9 @@ INERT: dict[str, tuple[Any, ...]] = {
 UNTRACED = ("step", "state_dict", "load_state_dict", "eval", "train")
 
 NO_STEP = StepReport(None, 1.0, None, skipped=False)
+
+# Its _init_optim_state takes a step to make states.
+_CHECKPOINT = "torch.distributed.checkpoint.state_dict"
 
 
 class Optimizer(torch.optim.Optimizer):
@@ -204,7 +208,7 @@ class Optimizer(torch.optim.Optimizer):
             *(type(self).__name__, self.method, self.param_groups),
             *(self.state, options, before),
         )
-        if fresh and self._is_no_step():
+        if fresh and self._only_makes_states():
             self._bound = bound
             return
         self._fixed = fixed
@@ -248,16 +252,21 @@ class Optimizer(torch.optim.Optimizer):
                     change = changed_after_a_step(name, value, found[name])
                     raise ValueError(f"{type(self).__name__}: {where} {change}")
 
-    def _is_no_step(self) -> bool:
-        """Return whether this is what torch.distributed.checkpoint makes states by.
+    def _only_makes_states(self) -> bool:
+        """Return whether torch.distributed.checkpoint takes this step to make states.
 
-        A step with lr 0 on gradients of zeros: what it saves must not count that one.
+        It steps with lr 0 on gradients of zeros before it saves or loads, and what it
+        saves must not count that step. A run whose warm-up begins at lr 0 may take the
+        same step and must count it, so only the caller tells the two apart.
         """
-        return all(
-            not _number(group.get("lr", 1.0))
-            and all(p.grad is None or not p.grad.any() for p in group["params"])
-            for group in self.param_groups
-        )
+        if any(_number(group.get("lr", 0.0)) for group in self.param_groups):
+            return False
+        frame = inspect.currentframe()
+        while frame is not None:
+            if frame.f_globals.get("__name__") == _CHECKPOINT:
+                return True
+            frame = frame.f_back
+        return False
 
     def state_dict(self) -> dict[str, Any]:
         """Return options and states, as in torch: the tensors themselves, no copies."""
