@@ -32,7 +32,12 @@ def loops_of(rules: list[str], headers: Path) -> set[str]:
             loops |= {f"{rule}_root_first", "root_second", f"{rule}_root_last"}
         elif "RULE_STEPS 0" not in text:
             loops.add(f"{rule}_range")
-        loops |= {f"{rule}_gather_block"} if "RULE_SUMS(X)" in text else set()
+            if "RULE_LEAST_DIVISOR" in text:
+                loops.add(f"{rule}_range_guarded")
+        if "RULE_SUMS(X)" in text:
+            loops.add(f"{rule}_gather_block")
+            if "RULE_LEAST_DIVISOR" in text:
+                loops.add(f"{rule}_gather_block_guarded")
     return loops
 
 
@@ -70,7 +75,9 @@ def loops_vectorised(build: Path) -> int:
                 continue
             found.add((word, loop[2], loop[3]))
             # Sums are in double whatever is summed, and so is the end of a cube root.
-            single = loop[2] == "f32" and word.endswith(("_range", "first", "last"))
+            single = loop[2] == "f32" and word.endswith(
+                ("_range", "_range_guarded", "first", "last")
+            )
             packed = r"\bv?(add|sub|mul)p" + ("s" if single else "d")
             if not re.search(packed, body):
                 sys.exit(f"{name} is not vectorised")

@@ -14,6 +14,9 @@
  *                        element is updated; it may change states. With RULE_STEPS 0
  *                        that is all: there is no update; with RULE_ONLY_G, they are of
  *                        the gradient alone
+ *   RULE_LEAST_DIVISOR(c) a number that the divisors of OVER() are never below; where it
+ *                        is 0, as without eps, OVER() takes 0/0 for 0: an element whose
+ *                        gradients have all been 0 stays
  *   RULE_RESTS 1         K(rests) says for which hyperparameters an element whose
  *                        gradient is zero stays as it is, states too, at every t
  *   RULE_ROOT 1          a cube root: K(radicand) gives that of which it is, after what
@@ -60,6 +63,11 @@
 #ifndef RULE_ROOT
 #define RULE_ROOT 0
 #endif
+#ifdef RULE_LEAST_DIVISOR
+#define MAY_BE_0_OVER_0 1
+#else
+#define MAY_BE_0_OVER_0 0
+#endif
 
 /* For rules with both kinds of weight decay: coefficients `decay` and `keep`, of
  * which one is neutral, for g + decay p and keep p. */
@@ -100,5 +108,8 @@ typedef struct {
 } STATE;
 typedef struct {
     RULE_COEF(FIELD)
+#if MAY_BE_0_OVER_0
+    bool guards; /* divisors may be 0; a constant in every loop */
+#endif
 } COEF;
 #undef FIELD

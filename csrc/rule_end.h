@@ -11,14 +11,25 @@ enum { RULE_STATE(INDEX) K(states) };
 #define LOAD(name) .name = state_##name[i],
 #define STORE(name) state_##name[i] = FLUSHED(s.name);
 
+/* Coefficients for one of two loops, in which `guards` is a constant. */
+RULE_FN COEF K(with_guards)(const COEF *coef, bool guards)
+{
+    COEF c = *coef;
+#if MAY_BE_0_OVER_0
+    c.guards = guards;
+#endif
+    (void)guards;
+    return c;
+}
+
 #if RULE_STEPS
 #if RULE_ROOT
 #include "rule_root.h"
 #else
-static void K(loop)(size_t n, P *restrict p, const G *restrict g, T grad_scale,
-                    const COEF *restrict coef RULE_STATE(ARG))
+RULE_FN void K(loop)(size_t n, P *restrict p, const G *restrict g, T grad_scale,
+                     const COEF *restrict coef, bool guards RULE_STATE(ARG))
 {
-    const COEF c = *coef;
+    const COEF c = K(with_guards)(coef, guards);
     for (size_t i = 0; i < n; i++) {
         STATE s = {RULE_STATE(LOAD)};
         p[i] = K(update)(p[i], grad_scale * g[i], &s, &c);
@@ -28,12 +39,24 @@ static void K(loop)(size_t n, P *restrict p, const G *restrict g, T grad_scale,
 #endif
 
 #define SLICE(name) , (T *)s->state[K(at_##name)] + from
-RULE_LOOP void K(range)(const gs_segment *s, size_t from, size_t to)
+RULE_FN void K(elements)(const gs_segment *s, size_t from, size_t to, bool guards)
 {
     K(loop)(to - from, (P *)s->p + from, (const G *)s->g + from, (T)s->grad_scale,
-            s->coef RULE_STATE(SLICE));
+            s->coef, guards RULE_STATE(SLICE));
 }
 #undef SLICE
+
+RULE_LOOP void K(range)(const gs_segment *s, size_t from, size_t to)
+{
+    K(elements)(s, from, to, false);
+}
+
+#if MAY_BE_0_OVER_0
+RULE_LOOP void K(range_guarded)(const gs_segment *s, size_t from, size_t to)
+{
+    K(elements)(s, from, to, true);
+}
+#endif
 
 /* The first elements are peeled until the parameter stands on a cache line: a vector
  * that straddles two lines costs two accesses. State arrays share the parameter's
@@ -41,10 +64,15 @@ RULE_LOOP void K(range)(const gs_segment *s, size_t from, size_t to)
 static void K(step)(const gs_segment *s, size_t begin, size_t end)
 {
     const size_t body = gs_line_start((P *)s->p + begin, sizeof(P), begin, end);
+    void (*range)(const gs_segment *, size_t, size_t) = K(range);
+#if MAY_BE_0_OVER_0
+    if (((const COEF *)s->coef)->guards)
+        range = K(range_guarded);
+#endif
     if (body > begin)
-        K(range)(s, begin, body);
+        range(s, begin, body);
     if (end > body)
-        K(range)(s, body, end);
+        range(s, body, end);
 }
 #endif
 
@@ -70,7 +98,10 @@ static void K(prepare_any)(const double *hyper, double t, double *scalars,
                t SCALARS_(, (SCALARS *)scalars)
                    SUMS_(, sums ? (const SUMS *)sums : &unknown),
                &wide);
-    const COEF rounded = {RULE_COEF(ROUNDED)};
+    COEF rounded = {RULE_COEF(ROUNDED)};
+#if MAY_BE_0_OVER_0
+    rounded.guards = !(RULE_LEAST_DIVISOR(&rounded) > 0);
+#endif
     *(COEF *)coef = rounded;
 #undef ROUNDED
 #undef UNSET
@@ -160,6 +191,8 @@ static const gs_kernel K(kernel) = {
 #undef RULE_COPIES
 #undef RULE_STEPS
 #undef RULE_RESTS
+#undef RULE_LEAST_DIVISOR
+#undef MAY_BE_0_OVER_0
 #undef RULE_ROOT
 #undef RULE_ACROSS
 #undef RULE_ONLY_G

@@ -26,11 +26,11 @@ RULE_FN void K(gather_lanes)(size_t n, const P *restrict p, const G *restrict g,
 #define FROM(name) , state_##name + i
 #define LANES(name) , lane_##name
 #define SUM(name) *sum++ = gs_tree(lane_##name);
-RULE_LOOP void K(gather_block)(size_t n, const P *restrict p, const G *restrict g,
-                               T grad_scale, const COEF *restrict coef,
-                               double *restrict sum RULE_STATE(ARG))
+RULE_FN void K(block)(size_t n, const P *restrict p, const G *restrict g, T grad_scale,
+                      const COEF *restrict coef, bool guards,
+                      double *restrict sum RULE_STATE(ARG))
 {
-    const COEF c = *coef;
+    const COEF c = K(with_guards)(coef, guards);
     RULE_SUMS(ZERO)
     size_t i = 0;
     for (; i + GS_LANES <= n; i += GS_LANES)
@@ -44,6 +44,23 @@ RULE_LOOP void K(gather_block)(size_t n, const P *restrict p, const G *restrict 
 #undef LANES
 #undef FROM
 #undef ZERO
+
+#define FROM(name) , (T *)s->state[K(at_##name)] + at
+RULE_LOOP void K(gather_block)(const gs_segment *s, size_t at, size_t n, double *sum)
+{
+    K(block)(n, (const P *)s->p + at, (const G *)s->g + at, (T)s->grad_scale, s->coef,
+             false, sum RULE_STATE(FROM));
+}
+
+#if MAY_BE_0_OVER_0
+RULE_LOOP void K(gather_block_guarded)(const gs_segment *s, size_t at, size_t n,
+                                       double *sum)
+{
+    K(block)(n, (const P *)s->p + at, (const G *)s->g + at, (T)s->grad_scale, s->coef,
+             true, sum RULE_STATE(FROM));
+}
+#endif
+#undef FROM
 
 #ifdef RULE_ONLY_G
 /* Whole blocks of gradients as they are: several at once, since memory gives more to a
@@ -70,10 +87,15 @@ RULE_LOOP void K(gather_together)(const G *restrict g, const COEF *restrict coef
 #endif
 
 /* Blocks begin at multiples of GS_BLOCK, as `begin` does. */
-#define FROM(name) , (T *)s->state[K(at_##name)] + at
 static void K(gather_range)(const gs_segment *s, size_t begin, size_t end)
 {
     size_t at = begin;
+    void (*gather_block)(const gs_segment *, size_t, size_t, double *) =
+        K(gather_block);
+#if MAY_BE_0_OVER_0
+    if (((const COEF *)s->coef)->guards)
+        gather_block = K(gather_block_guarded);
+#endif
 #ifdef RULE_ONLY_G
     const size_t together = (size_t)K(TOGETHER) * GS_BLOCK;
     for (; s->grad_scale == 1 && end - at >= together; at += together)
@@ -82,9 +104,6 @@ static void K(gather_range)(const gs_segment *s, size_t begin, size_t end)
 #endif
     for (; at < end; at += GS_BLOCK) {
         const size_t n = end - at < GS_BLOCK ? end - at : GS_BLOCK;
-        double *sum = s->partial + at / GS_BLOCK * K(width);
-        K(gather_block)(n, (const P *)s->p + at, (const G *)s->g + at, (T)s->grad_scale,
-                        s->coef, sum RULE_STATE(FROM));
+        gather_block(s, at, n, s->partial + at / GS_BLOCK * K(width));
     }
 }
-#undef FROM

@@ -36,9 +36,10 @@ RULE_LOOP void K(root_last)(size_t n, P *restrict p, const G *restrict g, T grad
 }
 
 #define FROM(name) , state_##name + i
-static void K(loop)(size_t n, P *restrict p, const G *restrict g, T grad_scale,
-                    const COEF *restrict c RULE_STATE(ARG))
+RULE_FN void K(loop)(size_t n, P *restrict p, const G *restrict g, T grad_scale,
+                     const COEF *restrict c, bool guards RULE_STATE(ARG))
 {
+    (void)guards;
     T x[K(CHUNK)], near[K(CHUNK)];
     for (size_t i = 0; i < n; i += K(CHUNK)) {
         const size_t m = n - i < K(CHUNK) ? n - i : K(CHUNK);

@@ -65,6 +65,11 @@ static inline double gs_tree(const double *lane)
 
 #define MIN(a, b) ((a) < (b) || (a) != (a) ? (a) : (b))
 
+/* x / d in update(), which has its coefficients in c, for d >= 0; see RULE_LEAST_DIVISOR in
+ * rule_begin.h. In loops where d cannot be 0, nothing but the division is left. */
+#define OVER(x, d) ((x) / DIVISOR(d, x))
+#define DIVISOR(d, x) (c->guards && (x) == 0 && (d) == 0 ? 1 : (d))
+
 /* States are kept with subnormal numbers as 0: where gradients stay 0, means decay to
  * such numbers, on which most CPUs take a hundred times as long. */
 #define FLUSHED(x) (ABS(x) < SMALLEST(x) ? 0 : (x))

@@ -49,6 +49,7 @@ HYPER = {
     "weight": 0.23,
     "trust_coefficient": 0.137,
     "beta0": 0.41,
+    "initial": 0.67,
 }
 
 # Hyperparameters that are 0 or 1: tests go through both.

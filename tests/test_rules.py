@@ -30,6 +30,41 @@ def test_a_variance_that_rounds_below_zero_is_zero(kernel: _core.Kernel) -> None
     np.testing.assert_allclose(p, expected["p"], rtol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("initial", [0.0, 0.75])
+@pytest.mark.parametrize("placement", ["outside", "inside"])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_the_first_corrected_variance_is_exact(
+    dtype: Any, initial: float, placement: str, momentum: float
+) -> None:
+    """(v_1 - gbar_1^2 / left) / left with left = 1 - alpha: what v_0 leaves of it."""
+    w, g = np.zeros(999, dtype), floats(1, 999, dtype)
+    eps = 2.0**-20
+    opt = gs.RMSprop(
+        w,
+        lr=1.0,
+        alpha=0.9,
+        eps=eps,
+        momentum=momentum,
+        centered=True,
+        bias_correction=True,
+        eps_placement=placement,
+        initial_accumulator_value=initial,
+    )
+    opt.step(g)
+    variance = 0.9 * initial / (1 - 0.9)
+    root = math.sqrt(variance + eps) if placement == "inside" else None
+    divisor = root or math.sqrt(variance) + eps
+    np.testing.assert_allclose(w, -g / divisor, rtol=4 * np.finfo(dtype).eps)
+
+
+def test_the_first_step_by_a_variance_of_zero_is_the_gradient_over_eps() -> None:
+    w = np.array([0.1, 2.0, -2.0], np.float32)
+    opt = gs.RMSprop(w, lr=1e-8, eps=1e-8, centered=True, bias_correction=True)
+    opt.step(np.array([0.4, 0.3, 0.2], np.float32))
+    np.testing.assert_allclose(w, [-0.3, 1.7, -2.2], rtol=1e-6)
+
+
 def test_centered_rmsprop_outlives_gradients_that_hardly_vary() -> None:
     """torch's parameter is NaN after some 1300 such steps."""
     rng = np.random.default_rng(0)

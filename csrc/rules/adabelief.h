@@ -20,6 +20,7 @@
 #endif
 #define RULE_COEF(X)                                                                   \
     X(b1) X(a1) X(b2) X(a2) X(acc) X(decay) X(keep) X(rate) X(root) X(floor)
+#define RULE_LEAST_DIVISOR(c) ((c)->floor)
 #include "../rule_begin.h"
 
 RULE_HOST void K(prepare)(const HYPER *h, double t, WIDE *c)
@@ -49,9 +50,9 @@ RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
     s->s = c->b2 * s->s + (c->a2 * q) * q + c->acc;
 #if AMSGRAD
     s->smax = MAX(s->smax, s->s);
-    return p * c->keep - (c->rate * s->m) / (SQRT(s->smax) * c->root + c->floor);
+    return p * c->keep - OVER(c->rate * s->m, SQRT(s->smax) * c->root + c->floor);
 #else
-    return p * c->keep - (c->rate * s->m) / (SQRT(s->s) * c->root + c->floor);
+    return p * c->keep - OVER(c->rate * s->m, SQRT(s->s) * c->root + c->floor);
 #endif
 }
 #include "../rule_end.h"

@@ -10,6 +10,7 @@
 #define RULE_HYPER(X) X(lr) X(rho) X(eps) X(weight_decay)
 #define RULE_STATE(X) X(v) X(u)
 #define RULE_COEF(X) X(lr) X(b) X(a) X(eps) X(decay)
+#define RULE_LEAST_DIVISOR(c) ((c)->eps)
 #include "../rule_begin.h"
 
 RULE_HOST void K(prepare)(const HYPER *h, double t, WIDE *c)
@@ -26,7 +27,7 @@ RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
 {
     g = g + c->decay * p;
     s->v = c->b * s->v + (c->a * g) * g;
-    const T d = (SQRT(s->u + c->eps) / SQRT(s->v + c->eps)) * g;
+    const T d = (SQRT(s->u + c->eps) / DIVISOR(SQRT(s->v + c->eps), g)) * g;
     s->u = c->b * s->u + (c->a * d) * d;
     return p - c->lr * d;
 }

@@ -10,6 +10,7 @@
 #define RULE_STATE(X) X(sum)
 #define RULE_COEF(X) X(rate) X(eps) X(decay)
 #define RULE_RESTS 1
+#define RULE_LEAST_DIVISOR(c) ((c)->eps)
 #include "../rule_begin.h"
 
 RULE_HOST void K(prepare)(const HYPER *h, double t, WIDE *c)
@@ -21,7 +22,7 @@ RULE_HOST void K(prepare)(const HYPER *h, double t, WIDE *c)
 
 RULE_HOST bool K(rests)(const HYPER *h)
 {
-    return h->weight_decay == 0 && h->eps > 0;
+    return h->weight_decay == 0;
 }
 
 RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
@@ -29,9 +30,9 @@ RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
     g = g + c->decay * p;
     s->sum = s->sum + g * g;
 #if INSIDE
-    return p - (c->rate * g) / SQRT(s->sum + c->eps);
+    return p - OVER(c->rate * g, SQRT(s->sum + c->eps));
 #else
-    return p - (c->rate * g) / (SQRT(s->sum) + c->eps);
+    return p - OVER(c->rate * g, SQRT(s->sum) + c->eps);
 #endif
 }
 #include "../rule_end.h"

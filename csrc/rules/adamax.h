@@ -9,6 +9,7 @@
 #define RULE_HYPER(X) X(lr) X(beta1) X(beta2) X(eps) X(weight_decay) X(decoupled)
 #define RULE_STATE(X) X(m) X(u)
 #define RULE_COEF(X) X(b1) X(a1) X(b2) X(decay) X(keep) X(rate) X(eps)
+#define RULE_LEAST_DIVISOR(c) ((c)->eps)
 #include "../rule_begin.h"
 
 RULE_HOST void K(prepare)(const HYPER *h, double t, WIDE *c)
@@ -28,6 +29,6 @@ RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
     const T old = c->b2 * s->u;
     const T size = ABS(g) + c->eps;
     s->u = MAX(old, size);
-    return p * c->keep - (c->rate * s->m) / s->u;
+    return p * c->keep - OVER(c->rate * s->m, s->u);
 }
 #include "../rule_end.h"

@@ -18,6 +18,7 @@
 #define RULE_COEF(X)                                                                   \
     X(b1) X(a1) X(b2) X(a2) X(b3) X(a3) X(differ) X(mix) X(rate_m) X(rate_w) X(root)   \
     X(eps) X(keep) X(shrink)
+#define RULE_LEAST_DIVISOR(c) ((c)->eps)
 #include "../rule_begin.h"
 
 RULE_HOST void K(prepare)(const HYPER *h, double t, SCALARS *kept, WIDE *c)
@@ -47,6 +48,6 @@ RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
     s->w = c->b2 * s->w + c->a2 * d;
     s->n = c->b3 * s->n + (c->a3 * u) * u;
     const T ahead = c->rate_m * s->m + c->rate_w * s->w;
-    return (p * c->keep - ahead / (SQRT(s->n) * c->root + c->eps)) / c->shrink;
+    return (p * c->keep - OVER(ahead, SQRT(s->n) * c->root + c->eps)) / c->shrink;
 }
 #include "../rule_end.h"

@@ -13,6 +13,7 @@
 #define RULE_STATE(X) X(m) X(v)
 #endif
 #define RULE_COEF(X) X(b1) X(a1) X(b2) X(a2) X(decay) X(keep) X(rate) X(eps)
+#define RULE_LEAST_DIVISOR(c) ((c)->eps)
 #include "../rule_begin.h"
 
 RULE_HOST void K(prepare)(const HYPER *h, double t, WIDE *c)
@@ -33,10 +34,10 @@ RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
     s->v = c->b2 * s->v + (c->a2 * g) * g;
 #if AMSGRAD
     s->vmax = MAX(s->vmax, s->v);
-    return p * c->keep - (c->rate * s->m) / (SQRT(s->vmax) + c->eps);
+    return p * c->keep - OVER(c->rate * s->m, SQRT(s->vmax) + c->eps);
 #else
     s->v = s->v + c->eps;
-    return p * c->keep - (c->rate * s->m) / SQRT(s->v);
+    return p * c->keep - OVER(c->rate * s->m, SQRT(s->v));
 #endif
 }
 #include "../rule_end.h"

@@ -16,6 +16,7 @@
 #define RULE_COEF(X)                                                                   \
     X(b1) X(a1) X(b2) X(a2) X(decay) X(lead) X(root) X(eps) X(pull) X(rate)
 #define RULE_SUMS(X) X(pp) X(uu)
+#define RULE_LEAST_DIVISOR(c) ((c)->eps)
 #include "../rule_begin.h"
 
 RULE_HOST void K(prepare)(const HYPER *h, double t, const SUMS *sum, WIDE *c)
@@ -36,7 +37,7 @@ RULE_HOST void K(prepare)(const HYPER *h, double t, const SUMS *sum, WIDE *c)
 
 RULE_FN T K(direction)(T p, const STATE *s, const COEF *c)
 {
-    return (c->lead * s->m) / (SQRT(s->v) * c->root + c->eps) + c->pull * p;
+    return OVER(c->lead * s->m, SQRT(s->v) * c->root + c->eps) + c->pull * p;
 }
 
 RULE_FN void K(gather)(T p, T g, STATE *s, const COEF *c, SUMS *term)

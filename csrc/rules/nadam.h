@@ -14,6 +14,7 @@
 #define RULE_COEF(X)                                                                   \
     X(b1) X(a1) X(b2) X(a2) X(decay) X(keep) X(rate_g) X(rate_m) X(root) X(eps)
 #define RULE_SCALARS(X) X(mu_product)
+#define RULE_LEAST_DIVISOR(c) ((c)->eps)
 #include "../rule_begin.h"
 
 /* mu at step t; ln 0.96 is -0.0408... */
@@ -43,7 +44,7 @@ RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
     g = g + c->decay * p;
     s->m = c->b1 * s->m + c->a1 * g;
     s->v = c->b2 * s->v + (c->a2 * g) * g;
-    const T step = (c->rate_g * g + c->rate_m * s->m) / (SQRT(s->v) * c->root + c->eps);
-    return p * c->keep - step;
+    const T ahead = c->rate_g * g + c->rate_m * s->m;
+    return p * c->keep - OVER(ahead, SQRT(s->v) * c->root + c->eps);
 }
 #include "../rule_end.h"

@@ -16,6 +16,7 @@
 #define RULE_STATE(X) X(m) X(v)
 #endif
 #define RULE_COEF(X) X(b1) X(a1) X(b2) X(a2) X(decay) X(keep) X(rate) X(eps)
+#define RULE_LEAST_DIVISOR(c) ((c)->eps)
 #include "../rule_begin.h"
 
 RULE_HOST void K(prepare)(const HYPER *h, double t, WIDE *c)
@@ -46,6 +47,6 @@ RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
 #elif EIGHTH
     d = SQRT(SQRT(d));
 #endif
-    return p * c->keep - (c->rate * s->m) / d;
+    return p * c->keep - OVER(c->rate * s->m, d);
 }
 #include "../rule_end.h"

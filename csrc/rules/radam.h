@@ -13,6 +13,7 @@
     X(inclusive) X(momentum_below) X(eps_hat)
 #define RULE_STATE(X) X(m) X(v)
 #define RULE_COEF(X) X(b1) X(a1) X(b2) X(a2) X(decay) X(keep) X(rate) X(root) X(floor)
+#define RULE_LEAST_DIVISOR(c) ((c)->floor)
 #include "../rule_begin.h"
 
 RULE_HOST void K(prepare)(const HYPER *h, double t, WIDE *c)
@@ -40,6 +41,6 @@ RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
     g = g + c->decay * p;
     s->m = c->b1 * s->m + c->a1 * g;
     s->v = c->b2 * s->v + (c->a2 * g) * g;
-    return p * c->keep - (c->rate * s->m) / (SQRT(s->v) * c->root + c->floor);
+    return p * c->keep - OVER(c->rate * s->m, SQRT(s->v) * c->root + c->floor);
 }
 #include "../rule_end.h"

@@ -7,7 +7,9 @@
  *     p <- p - lr d
  *     b <- momentum b + d, p <- p - lr b,                                 (_momentum)
  *     or b <- momentum b + lr d, p <- p - b (lr_inside); nesterov: d + momentum b for b
- * bias_correction: v and gbar divided by 1 - alpha^t, as in optax.
+ * bias_correction: v and gbar divided by 1 - alpha^t, as in optax. The first variance of
+ * _centered is then that of v at the start, initial alpha / (1 - alpha), without a
+ * difference that rounding would spoil.
  * Unlike torch's, the centered variance is 0 where rounding makes it negative. */
 #define RULE rmsprop
 #if MOMENTUM
@@ -16,17 +18,18 @@
 #define IF_B(X, name)
 #endif
 #if CENTERED
-#define IF_CENTERED(X) X(gbar)
+#define IF_CENTERED(X, name) X(name)
 #else
-#define IF_CENTERED(X)
+#define IF_CENTERED(X, name)
 #endif
 #define RULE_HYPER(X)                                                                  \
     X(lr) X(alpha) X(eps) X(weight_decay) X(bias_correction) IF_B(X, momentum)         \
-        IF_B(X, lr_inside) IF_B(X, nesterov)
-#define RULE_STATE(X) X(v) IF_CENTERED(X) IF_B(X, b)
+        IF_B(X, lr_inside) IF_B(X, nesterov) IF_CENTERED(X, initial)
+#define RULE_STATE(X) X(v) IF_CENTERED(X, gbar) IF_B(X, b)
 #define RULE_COEF(X)                                                                   \
     X(out) X(b) X(a) X(eps) X(decay) X(scale) IF_B(X, momentum) IF_B(X, in)            \
-        IF_B(X, near) IF_B(X, far)
+        IF_B(X, near) IF_B(X, far) IF_CENTERED(X, lead) IF_CENTERED(X, least)
+#define RULE_LEAST_DIVISOR(c) ((c)->eps)
 #include "../rule_begin.h"
 
 RULE_HOST void K(prepare)(const HYPER *h, double t, WIDE *c)
@@ -37,6 +40,12 @@ RULE_HOST void K(prepare)(const HYPER *h, double t, WIDE *c)
     c->eps = h->eps;
     c->decay = h->weight_decay;
     c->scale = h->bias_correction ? 1 / (1 - powi(h->alpha, t)) : 1;
+#if CENTERED
+    const bool known = h->bias_correction && t == 1; /* the variance, see above */
+    c->lead = c->scale;
+    c->scale = known ? 0 : c->scale;
+    c->least = known ? h->initial * h->alpha / (1 - h->alpha) : 0;
+#endif
 #if MOMENTUM
     c->momentum = h->momentum;
     c->in = h->lr_inside ? h->lr : 1;
@@ -53,13 +62,13 @@ RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
     T v = s->v * c->scale;
 #if CENTERED
     s->gbar = c->b * s->gbar + c->a * g;
-    const T mean = s->gbar * c->scale;
-    v = MAX(v - mean * mean, 0);
+    const T mean = s->gbar * c->lead;
+    v = MAX(v - mean * mean, c->least);
 #endif
 #if INSIDE
-    T d = g / SQRT(v + c->eps);
+    T d = OVER(g, SQRT(v + c->eps));
 #else
-    T d = g / (SQRT(v) + c->eps);
+    T d = OVER(g, SQRT(v) + c->eps);
 #endif
 #if MOMENTUM
     d = c->in * d;

@@ -21,6 +21,7 @@
     X(weight) X(back) X(rate) X(decay_y) X(decay_z) X(b2) X(a2) X(root) X(eps) OWN(    \
         X, b) OWN(X, a) OWN(X, lead)
 #define RULE_SCALARS(X) X(weight_sum) X(lr_max)
+#define RULE_LEAST_DIVISOR(c) ((c)->eps)
 #include "../rule_begin.h"
 
 #include "schedulefree_move.h"
@@ -48,7 +49,7 @@ RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
     s->m = c->b * s->m + c->a * g;
     g = c->lead * s->m;
 #endif
-    return K(move)(p, g / (SQRT(s->v) * c->root + c->eps), s, c);
+    return K(move)(p, OVER(g, SQRT(s->v) * c->root + c->eps), s, c);
 }
 #include "../rule_end.h"
 #undef OWN

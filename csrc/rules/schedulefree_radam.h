@@ -12,6 +12,7 @@
 #define RULE_COEF(X)                                                                   \
     X(weight) X(back) X(rate) X(decay_y) X(decay_z) X(b2) X(a2) X(root) X(floor)
 #define RULE_SCALARS(X) X(weight_sum) X(lr_max)
+#define RULE_LEAST_DIVISOR(c) ((c)->floor)
 #include "../rule_begin.h"
 
 #include "schedulefree_move.h"
@@ -30,6 +31,6 @@ RULE_HOST void K(prepare)(const HYPER *h, double t, SCALARS *kept, WIDE *c)
 RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
 {
     s->v = c->b2 * s->v + (c->a2 * g) * g;
-    return K(move)(p, g / (SQRT(s->v) * c->root + c->floor), s, c);
+    return K(move)(p, OVER(g, SQRT(s->v) * c->root + c->floor), s, c);
 }
 #include "../rule_end.h"

@@ -42,6 +42,34 @@ def test_warps_that_run_one_after_the_other(programs: Programs) -> None:
     agree(Interpreter(programs, "warps"), steps)
 
 
+@pytest.mark.parametrize(
+    ("name", "zeros"),
+    [
+        ("Adam", {"eps": 0.0}),
+        ("AdaBelief", {"eps_acc": 0.0, "eps_out": 0.0}),
+        ("Adadelta", {"eps": 0.0}),
+        ("LAMB", {"eps": 0.0}),
+        ("RMSprop", {"eps": 0.0, "centered": True, "bias_correction": True}),
+        ("ScheduleFreeAdamW", {"eps": 0.0}),
+    ],
+)
+def test_elements_whose_gradients_have_been_zero(
+    name: str, zeros: Any, interpreter: Interpreter
+) -> None:
+    def steps() -> tuple[Any, Tensors]:
+        params = params_of([(7,), (300,), (5,)])
+        opt = getattr(gst, name)(params, lr=0.1, **zeros)
+        for step in range(2):
+            set_grads(params, step)
+            params[1].grad[::3] = 0
+            params[2].grad.zero_()
+            opt.step()
+        assert all(p.isfinite().all() for p in params) or name == "RMSprop"
+        return opt, params
+
+    agree(interpreter, steps)
+
+
 @pytest.mark.parametrize("moved", ["parameter", "gradient", "state"])
 def test_one_array_that_is_not_aligned(moved: str, interpreter: Interpreter) -> None:
     def shifted(t: torch.Tensor, wanted: str) -> torch.Tensor:

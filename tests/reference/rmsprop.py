@@ -14,11 +14,13 @@ def _direction(
     eps: float,
     bias_correction: float,
     inside: bool,
+    initial: float = 0.0,
 ) -> tuple[Array, Step]:
     """Gradient over its root mean square, or centered if `gbar` is given; the averages.
 
     In exact arithmetic, a weighted variance cannot be negative: the clamp only keeps
-    rounding errors from the root.
+    rounding errors from the root. The first one is known without a difference: with
+    gbar_0 = 0 and v_0 = `initial`, s_1 = alpha v_0 / (1 - alpha).
     """
     left = 1 - alpha**t if bias_correction else 1
     new = {"v": average(v, g**2, alpha)}
@@ -26,6 +28,8 @@ def _direction(
     if gbar is not None:
         new["gbar"] = average(gbar, g, alpha)
         square = np.maximum(square - (new["gbar"] / left) ** 2, 0)
+        if bias_correction and t == 1:
+            square = alpha * initial / left + 0 * square
     return over_root(g, square, eps, inside), new
 
 
@@ -124,6 +128,7 @@ def rmsprop_centered(
     eps: float,
     weight_decay: float,
     bias_correction: float,
+    initial: float,
 ) -> Step:
     """RMSprop by the variance, in torch.optim.RMSprop's form.
 
@@ -131,8 +136,8 @@ def rmsprop_centered(
     equations 38 to 41.
 
     The paper has epsilon inside the root, and a momentum. The variance is clamped,
-    which torch omits. With `bias_correction`, s_1 = 0, and the first step is as long as
-    epsilon lets it. g_t and vhat_t are as in rmsprop:
+    which torch omits. With `bias_correction` and v_0 = 0, s_1 = 0, and the first step
+    is as long as epsilon lets it. g_t and vhat_t are as in rmsprop:
 
     gbar_t = alpha gbar_{t-1} + (1 - alpha) g_t
     gbarhat_t = gbar_t, or gbar_t / (1 - alpha^t) with `bias_correction`
@@ -140,7 +145,7 @@ def rmsprop_centered(
     theta_t = theta_{t-1} - eta g_t / (sqrt(s_t) + epsilon)
     """
     g = l2(p, g, weight_decay)
-    d, new = _direction(t, g, v, gbar, alpha, eps, bias_correction, inside=False)
+    d, new = _direction(t, g, v, gbar, alpha, eps, bias_correction, False, initial)
     return {"p": descend(p, d, lr), **new}
 
 
@@ -158,6 +163,7 @@ def rmsprop_centered_momentum(
     eps: float,
     weight_decay: float,
     bias_correction: float,
+    initial: float,
     lr_inside: float,
     nesterov: float,
 ) -> Step:
@@ -174,7 +180,7 @@ def rmsprop_centered_momentum(
     Momentum and step are as in rmsprop_momentum.
     """
     g = l2(p, g, weight_decay)
-    d, new = _direction(t, g, v, gbar, alpha, eps, bias_correction, inside=False)
+    d, new = _direction(t, g, v, gbar, alpha, eps, bias_correction, False, initial)
     return _move(p, d, b, lr, momentum, lr_inside, nesterov) | new
 
 
@@ -249,6 +255,7 @@ def rmsprop_centered_inside(
     eps: float,
     weight_decay: float,
     bias_correction: float,
+    initial: float,
 ) -> Step:
     """RMSprop by the variance, with epsilon inside the root.
 
@@ -260,7 +267,7 @@ def rmsprop_centered_inside(
     theta_t = theta_{t-1} - eta g_t / sqrt(s_t + epsilon)
     """
     g = l2(p, g, weight_decay)
-    d, new = _direction(t, g, v, gbar, alpha, eps, bias_correction, inside=True)
+    d, new = _direction(t, g, v, gbar, alpha, eps, bias_correction, True, initial)
     return {"p": descend(p, d, lr), **new}
 
 
@@ -278,6 +285,7 @@ def rmsprop_centered_momentum_inside(
     eps: float,
     weight_decay: float,
     bias_correction: float,
+    initial: float,
     lr_inside: float,
     nesterov: float,
 ) -> Step:
@@ -294,5 +302,5 @@ def rmsprop_centered_momentum_inside(
     Momentum and step are as in rmsprop_momentum.
     """
     g = l2(p, g, weight_decay)
-    d, new = _direction(t, g, v, gbar, alpha, eps, bias_correction, inside=True)
+    d, new = _direction(t, g, v, gbar, alpha, eps, bias_correction, True, initial)
     return _move(p, d, b, lr, momentum, lr_inside, nesterov) | new

@@ -35,7 +35,8 @@ class AdaBelief(Optimizer):
         Added to :math:`s` at every step, in [0, inf); it adds up to
         :math:`\varepsilon_{acc} / (1 - \beta_2)`.
     eps_out : float, default 1e-16
-        Added to the root, in [0, inf). The authors' code has one `eps` for both.
+        Added to the root, in [0, inf). The authors' code has one `eps` for both. With 0
+        for both, an element whose gradients have all been 0 stays.
     weight_decay : float, default 0
         :math:`\lambda`, in [0, inf).
     weight_decouple : bool, default True

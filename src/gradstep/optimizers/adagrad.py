@@ -35,7 +35,8 @@ class Adagrad(Optimizer):
     initial_accumulator_value : float, default 0
         What the sum starts at, in [0, inf).
     eps : float, default 1e-10
-        Added to the root, in [0, inf).
+        Added to the root, in [0, inf). With 0, an element whose gradients have all been
+        0 stays.
     eps_placement : {"outside", "inside"}
         Whether `eps` is added to the root, as in torch, or under it.
     maximize : bool, default False
@@ -52,8 +53,7 @@ class Adagrad(Optimizer):
     -----
     State: one array (`sum`), 4 bytes for each float32 element; a step moves 20. Agrees
     with ``torch.optim.Adagrad`` up to rounding. A group's own
-    `initial_accumulator_value` is honoured; torch takes the constructor's for all. With
-    ``eps=0``, 0/0 gives NaN where all gradients have been 0.
+    `initial_accumulator_value` is honoured; torch takes the constructor's for all.
 
     References
     ----------
@@ -115,7 +115,7 @@ class Adadelta(Optimizer):
     rho : float, default 0.9
         Decay rate :math:`\rho`, in [0, 1); 0.95 in the paper.
     eps : float, default 1e-6
-        Added under both roots, in [0, inf).
+        Added under both roots, in [0, inf). With 0 nothing ever moves.
     weight_decay : float, default 0
         L2 penalty :math:`\lambda` in the gradient, in [0, inf).
     maximize : bool, default False

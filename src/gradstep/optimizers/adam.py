@@ -29,7 +29,8 @@ class Adam(Optimizer):
     betas : (float, float), default (0.9, 0.999)
         Decay rates :math:`\beta_1, \beta_2`, each in [0, 1).
     eps : float, default 1e-8
-        Added to the root, in [0, inf).
+        Added to the root, in [0, inf). With 0, an element whose gradients have all been
+        0 stays.
     weight_decay : float, default 0
         L2 penalty :math:`\lambda` in the gradient, in [0, inf). See `AdamW` for decay
         of the parameter itself.
@@ -119,7 +120,8 @@ class AdamW(Adam):
     betas : (float, float), default (0.9, 0.999)
         Decay rates :math:`\beta_1, \beta_2`, each in [0, 1).
     eps : float, default 1e-8
-        Added to the root, in [0, inf).
+        Added to the root, in [0, inf). With 0, an element whose gradients have all been
+        0 stays.
     weight_decay : float, default 1e-2
         :math:`\lambda`, in [0, inf). As in torch it is multiplied by `lr`; the paper's
         own :math:`\lambda` is not.
@@ -196,7 +198,8 @@ class Adamax(Optimizer):
     betas : (float, float), default (0.9, 0.999)
         Decay rates :math:`\beta_1, \beta_2`, each in [0, 1).
     eps : float, default 1e-8
-        Added to the gradient's size, in [0, inf); none in the paper.
+        Added to the gradient's size, in [0, inf); none in the paper. With 0, an element
+        whose gradients have all been 0 stays.
     weight_decay : float, default 0
         :math:`\lambda`, in [0, inf): an L2 penalty in the gradient,
         :math:`g_t + \lambda p_{t-1}`.

@@ -35,7 +35,8 @@ class Adan(Optimizer):
         :math:`\beta_1, \beta_2, \beta_3`, each in [0, 1); as in the authors' code, 1
         minus those of the paper.
     eps : float, default 1e-8
-        Added to the root, in [0, inf).
+        Added to the root, in [0, inf). With 0, an element whose gradients have all been
+        0 stays.
     weight_decay : float, default 0
         :math:`\lambda`, in [0, inf).
     no_prox : bool, default False

@@ -29,7 +29,8 @@ class EAdam(Optimizer):
         Decay rates :math:`\beta_1, \beta_2`, each in [0, 1).
     eps : float, default 1e-8
         :math:`\varepsilon`, in [0, inf); it adds up to
-        :math:`\varepsilon / (1 - \beta_2)`.
+        :math:`\varepsilon / (1 - \beta_2)`. With 0, an element whose gradients have all
+        been 0 stays.
     weight_decay : float, default 0
         :math:`\lambda`, in [0, inf): an L2 penalty in the gradient,
         :math:`g_t + \lambda p_{t-1}`.
@@ -52,8 +53,7 @@ class EAdam(Optimizer):
     Notes
     -----
     State: two arrays (`m`, `v`), 8 bytes for each float32 element, of which a step
-    moves 28; with `amsgrad` three (`vmax`), 12 and 36. With ``eps=0``, 0/0 gives NaN
-    where all gradients have been 0.
+    moves 28; with `amsgrad` three (`vmax`), 12 and 36.
 
     References
     ----------
@@ -106,7 +106,8 @@ class Padam(Optimizer):
     betas : (float, float), default (0.9, 0.999)
         Decay rates :math:`\beta_1, \beta_2`, each in [0, 1).
     eps : float, default 1e-8
-        Added to the root, in [0, inf).
+        Added to the root, in [0, inf). With 0, an element whose gradients have all been
+        0 stays.
     weight_decay : float, default 0
         :math:`\lambda`, in [0, inf): an L2 penalty in the gradient,
         :math:`g_t + \lambda p_{t-1}`.

@@ -30,7 +30,8 @@ class LAMB(Optimizer):
     betas : (float, float), default (0.9, 0.999)
         Decay rates :math:`\beta_1, \beta_2`, each in [0, 1).
     eps : float, default 1e-6
-        Added to the root, in [0, inf).
+        Added to the root, in [0, inf). With 0, an element whose gradients have all been
+        0 stays.
     weight_decay : float, default 0.01
         :math:`\lambda`, in [0, inf).
     decoupled_weight_decay : bool, default True

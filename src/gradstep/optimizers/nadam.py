@@ -30,7 +30,8 @@ class NAdam(Optimizer):
     betas : (float, float), default (0.9, 0.999)
         Decay rates :math:`\beta_1, \beta_2`, each in [0, 1).
     eps : float, default 1e-8
-        Added to the root, in [0, inf).
+        Added to the root, in [0, inf). With 0, an element whose gradients have all been
+        0 stays.
     weight_decay : float, default 0
         :math:`\lambda`, in [0, inf): an L2 penalty in the gradient,
         :math:`g_t + \lambda p_{t-1}`.
@@ -131,7 +132,8 @@ class RAdam(Optimizer):
     betas : (float, float), default (0.9, 0.999)
         Decay rates :math:`\beta_1, \beta_2`, each in [0, 1).
     eps : float, default 1e-8
-        Added to the root, in [0, inf); none in the paper.
+        Added to the root, in [0, inf); none in the paper. With 0, an element whose
+        gradients have all been 0 stays.
     weight_decay : float, default 0
         :math:`\lambda`, in [0, inf): an L2 penalty in the gradient,
         :math:`g_t + \lambda p_{t-1}`.

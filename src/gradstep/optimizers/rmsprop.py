@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from gradstep.hyper import choice, flag, real, setting
+from gradstep.hyper import choice, flag, real
 from gradstep.optimizer import Optimizer
 
 
@@ -34,7 +34,8 @@ class RMSprop(Optimizer):
     alpha : float, default 0.99
         Decay rate :math:`\alpha`, in [0, 1).
     eps : float, default 1e-8
-        Added to the root, in [0, inf).
+        Added to the root, in [0, inf). With 0, an element whose gradients have all been
+        0 stays.
     weight_decay : float, default 0
         L2 penalty :math:`\lambda` in the gradient, in [0, inf).
     momentum : float, default 0
@@ -73,7 +74,9 @@ class RMSprop(Optimizer):
 
     Here the variance is 0 then, and the step :math:`\eta g_t / \varepsilon`, which is
     huge with the default `eps`: choose `eps` no smaller than :math:`10^{-3} |g|` for
-    such gradients. With `bias_correction` the first variance is 0 for all gradients.
+    such gradients. With `bias_correction` the first variance is exactly
+    :math:`\alpha v_0 / (1 - \alpha)`, which is 0 by default, for all gradients: so is
+    :math:`\eta g_1 / \varepsilon` the first step.
 
     References
     ----------
@@ -107,7 +110,7 @@ class RMSprop(Optimizer):
     centered: bool = flag(default=False)
     eps_placement: str = choice("inside", default="outside")
     bias_correction: bool = flag(default=False, into="bias_correction")
-    initial_accumulator_value: float = setting(default=0.0)
+    initial_accumulator_value: float = real(default=0.0, into="initial")
 
     @classmethod
     def check_new(cls, group: Mapping[str, Any]) -> None:

@@ -154,7 +154,8 @@ class ScheduleFreeAdamW(Interpolating):
         :math:`\beta_1` in [0.01, 1), :math:`\beta_2` in [0, 1). :math:`\beta_1` cannot
         change after a step.
     eps : float, default 1e-8
-        Added to the root, in [0, inf).
+        Added to the root, in [0, inf). With 0, an element whose gradients have all been
+        0 stays.
     weight_decay : float, default 0
         :math:`\lambda`, in [0, inf).
     decay_at : {"y", "z"}
@@ -251,7 +252,8 @@ class ScheduleFreeRAdam(Interpolating):
         :math:`\beta_1` in [0.01, 1), :math:`\beta_2` in [0, 1). :math:`\beta_1` cannot
         change after a step.
     eps : float, default 1e-8
-        Added to the root, in [0, inf).
+        Added to the root, in [0, inf). With 0, an element whose gradients have all been
+        0 stays.
     weight_decay : float, default 0
         :math:`\lambda`, in [0, inf).
     decay_at : {"y", "z"}
