@@ -221,6 +221,7 @@ def test_rmsprop(
     rng: np.random.Generator,
 ) -> None:
     own = flags if momentum else {"bias_correction": flags["bias_correction"]}
+    own = own | ({"initial": 1.0} if centered else {})
     assert_loops(
         f"rmsprop{centered}{momentum}{inside}",
         each(partial(rmsprop, inside=bool(inside))),

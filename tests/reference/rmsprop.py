@@ -128,7 +128,7 @@ def rmsprop_centered(
     eps: float,
     weight_decay: float,
     bias_correction: float,
-    initial: float,
+    initial: float = 0.0,
 ) -> Step:
     """RMSprop by the variance, in torch.optim.RMSprop's form.
 
@@ -163,9 +163,9 @@ def rmsprop_centered_momentum(
     eps: float,
     weight_decay: float,
     bias_correction: float,
-    initial: float,
     lr_inside: float,
     nesterov: float,
+    initial: float = 0.0,
 ) -> Step:
     """RMSprop by the variance with momentum, in torch.optim.RMSprop's form.
 
@@ -255,7 +255,7 @@ def rmsprop_centered_inside(
     eps: float,
     weight_decay: float,
     bias_correction: float,
-    initial: float,
+    initial: float = 0.0,
 ) -> Step:
     """RMSprop by the variance, with epsilon inside the root.
 
@@ -285,9 +285,9 @@ def rmsprop_centered_momentum_inside(
     eps: float,
     weight_decay: float,
     bias_correction: float,
-    initial: float,
     lr_inside: float,
     nesterov: float,
+    initial: float = 0.0,
 ) -> Step:
     """RMSprop by the variance with momentum, and with epsilon inside the root.
 
