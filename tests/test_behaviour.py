@@ -12,6 +12,7 @@ from gradstep import lr_scheduler as lrs
 from gradstep.analysis import classify_critical_point
 from gradstep.testfunctions import (
     Surface,
+    beale,
     himmelblau,
     rastrigin,
     rosenbrock,
@@ -307,6 +308,38 @@ def test_adagrads_steps_shrink_and_those_of_rmsprop_do_not() -> None:
     assert rmsprop[-1] == pytest.approx(0.1, rel=1e-8)
     adam = sizes_of_steps(partial(gs.Adam, lr=0.1))
     assert adam == pytest.approx(np.full(400, 0.1), rel=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("make", "converges"),
+    [
+        (partial(gs.Adam, lr=0.1), True),
+        (partial(gs.AdaBelief, lr=0.1), False),
+        (partial(gs.AdaBelief, lr=0.1, like="paper"), True),
+        (partial(gs.AdaBelief, lr=0.1, degenerated_to_sgd=False), True),
+        (partial(gs.RAdam, lr=0.1), False),
+        (partial(gs.RAdam, lr=0.1, like="official"), True),
+    ],
+    ids=str,
+)
+def test_first_steps_of_rectified_rules_diverge_on_beales_function(
+    make: Make, converges: bool
+) -> None:
+    """They are SGD's; the remedies are those of the docstrings."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        loss = beale(descent(make, beale, 500)[-1])
+    assert (loss < 0.01) == converges
+
+
+def test_a_rectified_rule_steps_as_sgd_five_times() -> None:
+    for optimizer in (gs.AdaBelief, gs.RAdam):
+        w = np.zeros(1)
+        opt = optimizer(w, lr=0.5)
+        for t in range(1, 7):
+            before = w.copy()
+            opt.step(np.array([1000.0]))
+            # A constant gradient is its own corrected mean.
+            assert (abs(w[0] - before[0] + 500) < 1e-9) == (t <= 5)
 
 
 def test_adabelief_strides_where_the_gradient_is_what_it_believed() -> None:

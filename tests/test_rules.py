@@ -75,6 +75,28 @@ def test_centered_rmsprop_outlives_gradients_that_hardly_vary() -> None:
         assert np.isfinite(w).all()
 
 
+@pytest.mark.parametrize("amsgrad", [False, True])
+@pytest.mark.parametrize("rectify", [False, True])
+def test_adabelief_like_the_paper_is_algorithm_2(amsgrad: bool, rectify: bool) -> None:
+    """Zhuang et al., arXiv:2010.07468, with one epsilon; AMSGrad is their option."""
+    rng = np.random.default_rng(0)
+    w = rng.standard_normal(9)
+    options = {"lr": 0.03, "betas": (0.87, 0.95), "rectify": rectify}
+    opt = gs.AdaBelief(
+        w, **options, eps_acc=1e-3, eps_out=1e-3, amsgrad=amsgrad, like="paper"
+    )
+    p, m, s, largest = w.copy(), np.zeros(9), np.zeros(9), np.zeros(9)
+    for t in range(1, 12):
+        g = rng.standard_normal(9)
+        m = 0.87 * m + (1 - 0.87) * g
+        s = 0.95 * s + (1 - 0.95) * (g - m) ** 2 + 1e-3
+        largest = np.maximum(largest, s) if amsgrad else s
+        shat = largest / (1 - 0.95**t)
+        p = p - 0.03 * m / (1 - 0.87**t) / (np.sqrt(shat) + 1e-3)
+        opt.step(g)
+        np.testing.assert_allclose(w, p, rtol=1e-12)
+
+
 def test_adagrads_sum_starts_where_each_group_says() -> None:
     a, b, c = (np.ones(2) for _ in range(3))
     opt = gs.Adagrad(

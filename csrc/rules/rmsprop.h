@@ -4,12 +4,10 @@
  *     v <- alpha v + (1 - alpha) g^2
  *     gbar <- alpha gbar + (1 - alpha) g, and v - gbar^2 under the root    (_centered)
  *     d <- g / (sqrt(v) + eps), or g / sqrt(v + eps)                        (_inside)
- *     p <- p - lr d
- *     b <- momentum b + d, p <- p - lr b,                                 (_momentum)
+ *     p <- p - lr d, or  b <- momentum b + d,  p <- p - lr b,             (_momentum)
  *     or b <- momentum b + lr d, p <- p - b (lr_inside); nesterov: d + momentum b for b
- * bias_correction: v and gbar divided by 1 - alpha^t, as in optax. The first variance of
- * _centered is then that of v at the start, initial alpha / (1 - alpha), without a
- * difference that rounding would spoil.
+ * bias_correction: v and gbar divided by 1 - alpha^t, as in optax; of the first variance
+ * exactly initial alpha / (1 - alpha) is left then, where initial is v at the start.
  * Unlike torch's, the centered variance is 0 where rounding makes it negative. */
 #define RULE rmsprop
 #if MOMENTUM
@@ -41,7 +39,7 @@ RULE_HOST void K(prepare)(const HYPER *h, double t, WIDE *c)
     c->decay = h->weight_decay;
     c->scale = h->bias_correction ? 1 / (1 - powi(h->alpha, t)) : 1;
 #if CENTERED
-    const bool known = h->bias_correction && t == 1; /* the variance, see above */
+    const bool known = h->bias_correction && t == 1; /* the variance */
     c->lead = c->scale;
     c->scale = known ? 0 : c->scale;
     c->least = known ? h->initial * h->alpha / (1 - h->alpha) : 0;

@@ -3,12 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
-from gradstep.hyper import flag, pair, real
+from gradstep.hyper import flag, forms, pair, real
 from gradstep.optimizer import Optimizer
 
 
 class AdaBelief(Optimizer):
     r"""AdaBelief: steps scaled by how well the running mean foretold the gradient.
+
+    By default, as in the authors' code, the first steps (5 with the default `betas`)
+    are those of SGD with momentum, of size `lr` times the gradient: they diverge where
+    gradients are large, as on Beale's function at ``lr=0.1``, which suits Adam. Pass
+    ``like="paper"`` for the steps of Algorithm 2, which are adapted from the first on,
+    or ``degenerated_to_sgd=False`` to wait instead.
 
     With the gradient :math:`g_t`, :math:`m_0 = s_0 = 0` and elementwise operations,
 
@@ -20,7 +26,7 @@ class AdaBelief(Optimizer):
 
     With `rectify`, the default as in the authors' code, the step is multiplied by
     :math:`r_t` of `RAdam` where :math:`\rho_t \ge 5`, and :math:`\varepsilon_{out}` is
-    added to :math:`\sqrt{s_t}`.
+    added to :math:`\sqrt{s_t}`. Before, it is :math:`\eta\, m_t / (1 - \beta_1^t)`.
 
     Parameters
     ----------
@@ -45,12 +51,14 @@ class AdaBelief(Optimizer):
     fixed_decay : bool, default False
         Shrink by :math:`1 - \lambda`, whatever `lr` is; needs `weight_decouple`.
     rectify : bool, default True
-        False gives the paper's Algorithm 2, above.
+        Multiply by :math:`r_t`; not with ``like="paper"``.
     degenerated_to_sgd : bool, default True
         Where `rectify` finds :math:`\rho_t < 5`, step by :math:`\eta\, m_t /
         (1 - \beta_1^t)`; if False do not step, but decay.
     amsgrad : bool, default False
         Use the largest :math:`s` so far under the root.
+    like : {"official", "paper"}
+        ``"paper"``: Algorithm 2, above, whatever `rectify` says.
     maximize : bool, default False
         Ascend: negate the gradient first.
     master, rounding, state_dtype, seed
@@ -78,7 +86,7 @@ class AdaBelief(Optimizer):
     --------
     >>> import numpy as np, gradstep as gs
     >>> w = np.array([3.0, -2.0])
-    >>> opt = gs.AdaBelief(w, lr=0.1, rectify=False)
+    >>> opt = gs.AdaBelief(w, lr=0.1, like="paper")
     >>> for _ in range(10):
     ...     opt.step(2 * w)  # the gradient of w @ w
     >>> w.round(6)
@@ -99,6 +107,8 @@ class AdaBelief(Optimizer):
     rectify: bool = flag(default=True, into="rectify")
     degenerated_to_sgd: bool = flag(default=True, into="degenerated")
     amsgrad: bool = flag(default=False)
+    # After `rectify`, whose number it replaces.
+    like: str = forms(default="official", official={}, paper={"rectify": 0.0})
 
     @classmethod
     def check_together(cls, group: Mapping[str, Any]) -> None:

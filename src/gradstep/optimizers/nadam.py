@@ -109,6 +109,11 @@ def _rectified(
 class RAdam(Optimizer):
     r"""RAdam: Adam, rectified while its second moment rests on few gradients.
 
+    The first steps (5 with the default `betas`) are those of SGD with momentum, of size
+    `lr` times the gradient: they diverge where gradients are large, as on Beale's
+    function at ``lr=0.1``, which suits Adam. Pass ``like="official"``, which waits
+    instead, or warm up from a smaller `lr`.
+
     With :math:`\hat m_t` and :math:`v_t` as in `Adam`,
     :math:`\rho_\infty = 2/(1 - \beta_2) - 1` and
     :math:`\rho_t = \rho_\infty - 2 t \beta_2^t / (1 - \beta_2^t)`, where
