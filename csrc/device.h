@@ -26,7 +26,9 @@ enum {
 typedef struct gs_record {
     unsigned char coef[GS_MAX_COEF]; /* first: it is read as a struct of double */
     double sum[GS_MAX_SUMS];
-    double grad_scale;
+    double unit[GS_MAX_SUMS];      /* in which the squares of a sum were taken */
+    double norm[GS_MAX_SUMS];      /* the roots of those, as prepare() reads them */
+    double grad_scale, grad_power; /* as in gs_segment */
     uint64_t key[1 + GS_MAX_STATE];
     uint32_t first; /* whether it is the first: some states begin as the parameter */
     uint32_t stays; /* whether none is taken */
@@ -35,7 +37,9 @@ typedef struct gs_record {
 /* Of an optimizer, there too. */
 typedef struct gs_measured {
     double grad_norm, clip_factor, nonfinite;
-    double sum[GS_MAX_SUMS]; /* over tensors */
+    double norm[2];          /* gs_norm of measure.h, */
+    double clip[2];          /* and gs_factor */
+    double sum[GS_MAX_SUMS]; /* over tensors; in passes over gradients, gs_squares */
     double most;             /* the largest scale of a gradient */
     uint32_t pass;           /* that finds out more, if there is one; see GS_SQUARES */
     uint32_t skipped;
@@ -43,7 +47,11 @@ typedef struct gs_measured {
 
 /* Passes over gradients: each but the first is wanted only where the one before did not
  * find enough. */
-enum { GS_SQUARES, GS_NONFINITE, GS_FAR, GS_FOUND };
+enum { GS_SQUARES, GS_NONFINITE, GS_FAR, GS_NEAR, GS_FOUND };
+
+/* Whether a rule's sums of squares are taken once more: where they have left the range of
+ * double, or for all tensors. */
+enum { GS_NOT_AGAIN, GS_WHERE_NEEDED, GS_ALL_AGAIN };
 
 /* Before the arrays of tensors in the table of a step or a gathering, of which a block
  * finds its tensor: the last whose `start` is not above the block's number. In one piece
@@ -55,7 +63,7 @@ typedef struct gs_head {
     uint32_t tensors;
     uint32_t chunk; /* elements of a block */
     uint32_t pass;
-    uint32_t unused;
+    uint32_t again;
 } gs_head;
 
 /* How many tensors a table has room for. */
@@ -92,7 +100,7 @@ typedef struct gs_scale_table {
 /* From sums of blocks to those of tensors. */
 typedef struct gs_reduce_table {
     uint64_t record, measured;
-    uint32_t tensors, sums, pass, unused;
+    uint32_t tensors, sums, pass, again;
     uint64_t partial[GS_MANY / 2];
     uint64_t n[GS_MANY / 2];
     uint32_t number[GS_MANY / 2];
@@ -103,6 +111,7 @@ typedef struct gs_total_table {
     uint64_t record, measured;
     double clip_norm, clip_eps;
     uint32_t tensors, sums, pass, begins, ends, guard;
+    uint32_t wide, unused; /* some gradients are of double */
     uint32_t number[GS_MANY];
 } gs_total_table;
 

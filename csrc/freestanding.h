@@ -16,6 +16,7 @@ typedef unsigned long long uintptr_t;
 #define INT32_MIN (-2147483647 - 1)
 #define INT32_MAX 2147483647
 #define FLT_MIN 0x1p-126f
+#define FLT_MAX 0x1.fffffep+127f
 #define DBL_MIN 0x1p-1022
 #define NAN __longlong_as_double(0x7ff8000000000000)
 #define HUGE_VAL __longlong_as_double(0x7ff0000000000000)

@@ -22,7 +22,7 @@
 #include "plan.h"
 
 /* Changes whenever a struct or a function of these headers does. */
-enum { GRADSTEP_API = 3 };
+enum { GRADSTEP_API = 4 };
 
 typedef struct gradstep_api {
     int version;

@@ -24,10 +24,14 @@ typedef struct gs_segment {
     const struct gs_kernel *kernel;
     const void *coef;
     double grad_scale; /* multiplies every gradient element, in the arithmetic type */
+    double grad_power; /* and so does this: 1, or see gs_factor in measure.h */
     void *p;
     const void *g;
     void *state[GS_MAX_STATE];
     double *partial; /* room for the sums of each block, if the kernel gathers */
+    /* NULL, or a unit for each sum of squares, which are gathered once more by it; states
+     * do not change then. */
+    const double *unit;
     size_t n;
     const gs_storage *storage; /* NULL: nothing is in code */
 } gs_segment;
@@ -55,9 +59,11 @@ typedef struct gs_kernel {
 
     /* Before it, from a multiple of GS_BLOCK: sums of each block to segment.partial. */
     void (*gather)(const gs_segment *s, size_t begin, size_t end);
-    size_t sums; /* how many */
-    bool across; /* over all tensors together, not each */
-    bool only_g; /* they are of gradients alone */
+    size_t sums;   /* how many */
+    bool squares;  /* they are of squares, and prepare() is given their roots */
+    bool across;   /* over all tensors together, not each */
+    bool advances; /* states change before */
+    bool only_g;   /* they are of gradients alone */
 } gs_kernel;
 
 typedef struct gs_table {

@@ -46,18 +46,32 @@ void gs_launches_free(gs_launches *found)
     *found = (gs_launches){0};
 }
 
-static bool summed(const gs_tensor *x, bool measures)
+static bool is_wide(const gs_tensor *x)
 {
-    return measures || x->segment.kernel->sums;
+    return x->segment.kernel->state_size == sizeof(double);
 }
 
-static void reduce(scene *s, bool measures, uint32_t pass)
+static bool any_is_wide(const scene *s)
 {
+    bool wide = false;
+    for (size_t k = 0; k < s->live; k++)
+        wide |= is_wide(s->plan->stepping[k]);
+    return wide;
+}
+
+static bool summed(const scene *s, const gs_tensor *x, const pass *p)
+{
+    return p->measures || gs_gathers(s, &x->segment, p);
+}
+
+static void reduce(scene *s, const pass *p)
+{
+    const bool measures = p->measures;
     gs_reduce_table *t = NULL;
     for (size_t k = 0; k < s->live; k++) {
         const gs_tensor *x = s->plan->stepping[k];
         const uint32_t sums = measures ? 1 : (uint32_t)x->segment.kernel->sums;
-        if (!summed(x, measures))
+        if (!summed(s, x, p))
             continue;
         if (!t || t->tensors == GS_MANY / 2 || t->sums != sums) {
             gs_launch *made = gs_launch_more(s, 0, GS_REDUCE, 0, GS_SUM_THREADS);
@@ -68,7 +82,8 @@ static void reduce(scene *s, bool measures, uint32_t pass)
                 .record = s->d->record,
                 .measured = measures ? s->d->measured : 0,
                 .sums = sums,
-                .pass = pass,
+                .pass = p->pass,
+                .again = p->again,
             };
         }
         const size_t number = number_of(s, k);
@@ -96,6 +111,7 @@ static gs_total_table *begin_total(scene *s, uint32_t sums, uint32_t pass, bool 
         .pass = pass,
         .begins = begins,
         .guard = s->scaling->guard,
+        .wide = any_is_wide(s),
     };
     return t;
 }
@@ -227,20 +243,13 @@ static bool measured(const scene *s)
     return clips;
 }
 
-/* Whether squares may leave the range of their sums. */
-static bool goes_far(const scene *s)
-{
-    bool wide = false;
-    for (size_t k = 0; k < s->live; k++)
-        wide |= s->plan->stepping[k]->segment.kernel->state_size == sizeof(double);
-    return wide;
-}
-
-/* Up to three passes; those after the first end at once where nothing more is to be found.
- */
+/* Up to four passes, of which those after the second are for squares that leave the range
+ * of double; those after the first end at once where nothing more is to be found. */
 static void measure(scene *s)
 {
-    const uint32_t passes = !s->live ? GS_NONFINITE : goes_far(s) ? GS_FOUND : GS_FAR;
+    const uint32_t passes = !s->live         ? GS_NONFINITE
+                            : any_is_wide(s) ? GS_FOUND
+                                             : GS_FAR;
     scale(s);
     for (uint32_t which = GS_SQUARES; which < passes; which++) {
         const pass gathering = {
@@ -252,28 +261,36 @@ static void measure(scene *s)
             .measures = true,
         };
         gs_launch_pass(s, &gathering);
-        reduce(s, true, which);
+        reduce(s, &gathering);
         total(s, true, which);
     }
 }
 
 static void gather(scene *s)
 {
-    bool sums = false, across = false;
+    bool sums = false, across = false, squares = false;
     for (size_t k = 0; k < s->live; k++) {
-        sums |= s->plan->stepping[k]->segment.kernel->sums > 0;
-        across |= s->plan->stepping[k]->segment.kernel->across;
+        const gs_tensor *x = s->plan->stepping[k];
+        sums |= x->segment.kernel->sums > 0;
+        across |= x->segment.kernel->across;
+        squares |= x->segment.kernel->squares && is_wide(x);
     }
     if (!sums)
         return;
-    const pass gathering = {
+    pass gathering = {
         .what = GS_GATHER,
         .threads = GS_SUM_THREADS,
         .chunk = GS_SUMMED,
         .kinds = s->d->kind,
     };
     gs_launch_pass(s, &gathering);
-    reduce(s, false, 0);
+    reduce(s, &gathering);
+    if (squares) {
+        /* All where others have added to sums, which they would add to once more. */
+        gathering.again = s->d->shares ? GS_ALL_AGAIN : GS_WHERE_NEEDED;
+        gs_launch_pass(s, &gathering);
+        reduce(s, &gathering);
+    }
     if (across)
         total(s, false, GS_FOUND);
     prepare(s, true);

@@ -30,10 +30,18 @@ gs_launch *gs_launch_more(scene *s, uint32_t kind, uint32_t what, size_t grid,
 
 /* Which passes look at which arrays of tensors of which kind. */
 typedef struct pass {
-    uint32_t what, threads, chunk, pass;
+    uint32_t what, threads, chunk, pass, again;
     const uint32_t *kinds;
     bool measures;
 } pass;
+
+/* Whether a pass that gathers a rule's sums takes those of a tensor. */
+static inline bool gs_gathers(const scene *s, const gs_segment *x, const pass *p)
+{
+    const bool wide = x->kernel->state_size == sizeof(double);
+    const bool again = x->kernel->squares && (wide || s->d->shares);
+    return x->kernel->sums && (!p->again || again);
+}
 
 /* The launches of a pass: those of each kind together, kinds in the order in which tensors
  * have them. */

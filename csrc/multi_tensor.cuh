@@ -140,12 +140,34 @@ template <int COUNT, int STRIDE, access HOW> struct place {
     }
 };
 
-/* What a step knows of its tensor: keys are for codes, and would take many registers. */
+/* What a step knows of its tensor. The scale is 0 if it does not fit T; that and the keys,
+ * which are for codes, are left in the record, as they would take many registers. */
 struct known {
     T grad_scale;
     bool first;
-    const uint64_t *key;
+    const gs_record *record;
 };
+
+RULE_FN known known_of(const gs_record &r, double scale)
+{
+    const bool fits = scale_fits(scale, r.grad_power, sizeof(T) == sizeof(double));
+    return {fits ? (T)scale : (T)0, r.first != 0, &r};
+}
+
+/* Scales the elements of a gradient that one thread has. */
+template <int N> RULE_FN void scale_gradient(const known &told, T *g)
+{
+    if (told.grad_scale != 0) {
+#pragma unroll
+        for (int k = 0; k < N; k++)
+            g[k] = told.grad_scale * g[k];
+    } else {
+        const gs_record &r = *told.record;
+#pragma unroll
+        for (int k = 0; k < N; k++)
+            g[k] = (T)scaled_exactly(g[k], r.grad_scale, r.grad_power);
+    }
+}
 
 /* ---- codes ------------------------------------------------------------------------- */
 

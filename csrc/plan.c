@@ -24,9 +24,10 @@ bool gs_plan_init(gs_plan *plan, size_t tensors, size_t groups)
         .live = calloc(tensors + 1, sizeof *plan->live),
         .coef = calloc(tensors + 1, GS_MAX_COEF),
         .sum = calloc((tensors + 1) * GS_MAX_SUMS, sizeof *plan->sum),
+        .unit = calloc((tensors + 1) * GS_MAX_SUMS, sizeof *plan->unit),
     };
     if (plan->tensor && plan->group && plan->stepping && plan->live && plan->coef &&
-        plan->sum) {
+        plan->sum && plan->unit) {
         for (size_t j = 0; j < groups; j++)
             plan->group[j].grad_scale = 1;
         return true;
@@ -44,6 +45,7 @@ void gs_plan_free(gs_plan *plan)
     free(plan->coef);
     free(plan->partial);
     free(plan->sum);
+    free(plan->unit);
     free(plan->storage);
     *plan = (gs_plan){0};
 }
@@ -114,6 +116,8 @@ static size_t collect(gs_plan *plan, double grad_scale)
             continue;
         x->moving = false;
         x->segment.grad_scale = plan->group[x->group].grad_scale * grad_scale;
+        x->segment.grad_power = 1;
+        x->segment.unit = NULL;
         plan->stepping[live] = x;
         plan->live[live++] = x->segment;
     }
@@ -144,11 +148,19 @@ static void advance(gs_plan *plan, size_t live)
     }
 }
 
-/* Multiplies the scale of all gradients that take part. */
-static void rescale(gs_plan *plan, size_t live, double factor)
+/* The scale of a gradient, as a factor. */
+static gs_factor scale_of_live(const gs_segment *s)
 {
-    for (size_t i = 0; i < live; i++)
-        plan->live[i].grad_scale *= factor;
+    const gs_factor scale = {s->grad_scale, s->grad_power};
+    return scale;
+}
+
+/* Multiplies the scale of a gradient that takes part. */
+static void rescale(gs_segment *s, gs_factor by)
+{
+    const gs_factor scale = scale_by(scale_of_live(s), by);
+    s->grad_scale = scale.factor;
+    s->grad_power = scale.power;
 }
 
 /* Sums over tensors to plan->sum; false if other parts of them could not be added. */
@@ -156,8 +168,23 @@ static bool sum_up(gs_plan *plan, size_t live)
 {
     gs_run_gather(plan->live, live);
     for (size_t i = 0; i < live; i++)
-        gs_reduce(plan->live + i, plan->sum + i * GS_MAX_SUMS);
+        if (!plan->live[i].unit || plan->live[i].kernel->squares)
+            gs_reduce(plan->live + i, plan->sum + i * GS_MAX_SUMS);
     return !plan->share || plan->share(plan->with, live);
+}
+
+/* ---- the norm of all gradients -------------------------------------------------------- */
+
+/* What is known of all gradients together, beside what is reported. */
+typedef struct measured {
+    gs_report report;
+    gs_norm norm;
+    gs_factor clip;
+} measured;
+
+static bool is_wide(const gs_segment *s)
+{
+    return s->kernel->state_size == sizeof(double);
 }
 
 /* The largest scale of a gradient. */
@@ -169,29 +196,34 @@ static double largest_scale(const gs_plan *plan, size_t live)
     return most;
 }
 
-/* The sum over all gradients of the squares of each times its scale / whole. */
-static double sum_squares(gs_plan *plan, size_t live, double far, double whole,
-                          gs_report *found)
+/* Sums of squares over all gradients, taken with a unit, each with what is left of its
+ * scale / whole. */
+static gs_squares sum_squares(gs_plan *plan, size_t live, double unit, double whole,
+                              bool *failed)
 {
-    double sum = 0;
+    gs_squares all = {0};
     for (size_t i = 0; i < live; i++) {
         const gs_tensor *x = plan->stepping[i];
+        double *units = plan->unit + i * GS_MAX_SUMS;
         plan->live[i].kernel = x->norm;
-        plan->live[i].grad_scale = scale_before(x->segment.grad_scale, far);
+        plan->live[i].grad_scale = scale_before(x->segment.grad_scale, unit);
+        plan->live[i].unit = unit != 1 ? units : NULL;
+        units[0] = scale_with(x->segment.grad_scale, unit);
     }
-    found->failed |= !sum_up(plan, live);
+    *failed |= !sum_up(plan, live);
     for (size_t i = 0; i < live; i++) {
-        const gs_tensor *x = plan->stepping[i];
-        const double scale = scale_after(x->segment.grad_scale, far) / whole;
-        sum += plan->sum[i * GS_MAX_SUMS] * (scale * scale);
-        plan->live[i].kernel = x->segment.kernel;
-        plan->live[i].grad_scale = x->segment.grad_scale;
+        const gs_segment *s = &plan->stepping[i]->segment;
+        add_squares(&all, plan->sum[i * GS_MAX_SUMS],
+                    scale_after(s->grad_scale) / whole);
+        plan->live[i].kernel = s->kernel;
+        plan->live[i].grad_scale = s->grad_scale;
+        plan->live[i].unit = NULL;
     }
-    return sum;
+    return all;
 }
 
 /* How many elements, scaled as in the step, are not finite. */
-static double count_nonfinite(gs_plan *plan, size_t live, gs_report *found)
+static double count_nonfinite(gs_plan *plan, size_t live, bool *failed)
 {
     double count = 0;
     for (size_t i = 0; i < live; i++) {
@@ -200,7 +232,7 @@ static double count_nonfinite(gs_plan *plan, size_t live, gs_report *found)
             count = 1;
     }
     if (!count)
-        found->failed |= !sum_up(plan, live);
+        *failed |= !sum_up(plan, live);
     for (size_t i = 0; i < live; i++) {
         count += plan->live[i].kernel ? plan->sum[i * GS_MAX_SUMS] : 0;
         plan->live[i].kernel = plan->stepping[i]->segment.kernel;
@@ -208,20 +240,33 @@ static double count_nonfinite(gs_plan *plan, size_t live, gs_report *found)
     return count;
 }
 
-/* Notes the norm, NaN where gradients are not finite, and how many elements are not; they
- * are counted only where the squares say that there are some. */
-static void find_norm(gs_plan *plan, size_t live, gs_report *found)
+/* The norm by squares that are taken with a unit. */
+static gs_norm norm_with(gs_plan *plan, size_t live, double unit, bool *failed)
 {
-    const double squares = sum_squares(plan, live, 1, 1, found);
-    found->measured = true;
-    found->grad_norm = length(squares);
-    if (found->failed || squares - squares == 0)
-        return;
-    found->nonfinite = count_nonfinite(plan, live, found);
-    if (found->failed || found->nonfinite > 0)
-        return;
-    const double most = largest_scale(plan, live);
-    found->grad_norm = length(sum_squares(plan, live, FAR, most, found)) * most / FAR;
+    const double whole = whole_of(largest_scale(plan, live));
+    const gs_squares all = sum_squares(plan, live, unit, whole, failed);
+    const gs_norm norm = {length(all.scaled) * whole, unit};
+    return norm;
+}
+
+/* Finds the norm, NaN where gradients are not finite, and how many elements are not; they
+ * are counted only where the squares say that there are some. */
+static void find_norm(gs_plan *plan, size_t live, measured *m)
+{
+    bool wide = false, *failed = &m->report.failed;
+    for (size_t i = 0; i < live; i++)
+        wide |= is_wide(plan->live + i);
+    const gs_squares first = sum_squares(plan, live, 1, 1, failed);
+    m->report.measured = true;
+    m->norm = norm_of(first);
+    if (!*failed && !(first.scaled - first.scaled == 0)) {
+        m->report.nonfinite = count_nonfinite(plan, live, failed);
+        if (!*failed && m->report.nonfinite == 0)
+            m->norm = norm_with(plan, live, FAR, failed);
+    } else if (!*failed && lack_squares(first, wide)) {
+        m->norm = norm_with(plan, live, NEAR, failed);
+    }
+    m->report.grad_norm = m->norm.size / m->norm.unit;
 }
 
 static bool groups_clip(const gs_plan *plan)
@@ -232,43 +277,81 @@ static bool groups_clip(const gs_plan *plan)
     return clips;
 }
 
-/* Finds what the step is to be told of the gradients, and scales them by it. */
-static gs_report measure(gs_plan *plan, size_t live, const gs_scaling *scaling)
+static measured unmeasured(void)
 {
-    gs_report found = {.clip_factor = 1};
+    const measured m = {.report = {.clip_factor = 1}, .clip = {1, 1}};
+    return m;
+}
+
+/* Finds what the step is to know of the gradients, and scales them by it. */
+static measured measure(gs_plan *plan, size_t live, const gs_scaling *scaling)
+{
+    measured m = unmeasured();
+    gs_report *report = &m.report;
     if (!(scaling->clip_norm > 0 || scaling->guard))
-        return found;
-    find_norm(plan, live, &found);
-    found.skipped = found.failed || (scaling->guard && found.nonfinite > 0);
-    if (!found.skipped && scaling->clip_norm > 0 &&
-        scaling->clip_norm - scaling->clip_norm == 0)
-        found.clip_factor =
-            clip_factor(scaling->clip_norm, scaling->clip_eps, found.grad_norm);
-    if (found.clip_factor != 1)
-        rescale(plan, live, found.clip_factor);
-    return found;
+        return m;
+    find_norm(plan, live, &m);
+    report->skipped = report->failed || (scaling->guard && report->nonfinite > 0);
+    if (!report->skipped && scaling->clip_norm - scaling->clip_norm == 0)
+        m.clip = clip_factor(scaling->clip_norm, scaling->clip_eps, m.norm);
+    report->clip_factor = m.clip.factor * m.clip.power;
+    for (size_t i = 0; i < live && report->clip_factor != 1; i++)
+        rescale(plan->live + i, m.clip);
+    return m;
 }
 
 /* Some rules clip by themselves, each group by its options. */
-static void clip_groups(gs_plan *plan, size_t live, gs_report *report)
+static void clip_groups(gs_plan *plan, size_t live, measured *m)
 {
-    gs_report own = *report;
+    measured own = *m;
     if (!groups_clip(plan))
         return;
-    if (!own.measured)
+    if (!own.report.measured)
         find_norm(plan, live, &own);
-    report->failed = own.failed;
+    m->report.failed = own.report.failed;
+    const gs_norm clipped = norm_after(own.norm, own.clip);
     for (size_t i = 0; i < live; i++) {
         const gs_group *group = plan->group + plan->stepping[i]->group;
-        plan->live[i].grad_scale *= clip_factor(group->clip_norm, group->clip_eps,
-                                                own.grad_norm * own.clip_factor);
+        rescale(plan->live + i,
+                clip_factor(group->clip_norm, group->clip_eps, clipped));
     }
+}
+
+/* ---- sums that rules read ------------------------------------------------------------- */
+
+/* Sets units for the sums of squares that are to be taken once more, of which it returns
+ * whether there are some. all: sums over all tensors, of kernels that read those. */
+static bool choose_units(gs_plan *plan, size_t live, const double *all)
+{
+    bool again = false;
+    for (size_t i = 0; i < live; i++) {
+        gs_segment *s = plan->live + i;
+        double *unit = plan->unit + i * GS_MAX_SUMS;
+        const double *sums = s->kernel->across ? all : plan->sum + i * GS_MAX_SUMS;
+        for (size_t k = 0; s->kernel->squares && k < s->kernel->sums; k++) {
+            unit[k] = is_wide(s) ? unit_of(sums[k]) : 1;
+            again |= unit[k] != 1;
+        }
+    }
+    for (size_t i = 0; i < live && again; i++)
+        plan->live[i].unit = plan->unit + i * GS_MAX_SUMS;
+    return again;
+}
+
+/* Sums over all tensors, of kernels that read those. */
+static void add_across(const gs_plan *plan, size_t live, double *all)
+{
+    memset(all, 0, GS_MAX_SUMS * sizeof *all);
+    for (size_t i = 0; i < live; i++)
+        for (size_t k = 0;
+             plan->live[i].kernel->across && k < plan->live[i].kernel->sums; k++)
+            all[k] += plan->sum[i * GS_MAX_SUMS + k];
 }
 
 /* Coefficients that depend on sums over tensors; false if those could not be had. */
 static bool gather(gs_plan *plan, size_t live)
 {
-    double all[GS_MAX_SUMS] = {0};
+    double all[GS_MAX_SUMS], read[GS_MAX_SUMS];
     bool gathers = false;
     for (size_t i = 0; i < live; i++)
         gathers |= plan->live[i].kernel->sums > 0;
@@ -276,26 +359,32 @@ static bool gather(gs_plan *plan, size_t live)
         return true;
     if (!sum_up(plan, live))
         return false;
-    for (size_t i = 0; i < live; i++) {
-        const double *each = plan->sum + i * GS_MAX_SUMS;
-        const gs_kernel *kernel = plan->live[i].kernel;
-        if (kernel->sums && !kernel->across)
-            prepare(plan, plan->stepping[i], each);
-        for (size_t k = 0; kernel->across && k < kernel->sums; k++)
-            all[k] += each[k];
+    add_across(plan, live, all);
+    if (choose_units(plan, live, all)) {
+        if (!sum_up(plan, live))
+            return false;
+        add_across(plan, live, all);
     }
-    for (size_t i = 0; i < live; i++)
-        if (plan->live[i].kernel->across)
-            prepare(plan, plan->stepping[i], all);
+    for (size_t i = 0; i < live; i++) {
+        const gs_kernel *kernel = plan->live[i].kernel;
+        const double *sums = kernel->across ? all : plan->sum + i * GS_MAX_SUMS;
+        for (size_t k = 0; k < kernel->sums; k++)
+            read[k] = kernel->squares
+                          ? length(sums[k]) / plan->unit[i * GS_MAX_SUMS + k]
+                          : sums[k];
+        if (kernel->sums)
+            prepare(plan, plan->stepping[i], read);
+    }
     return true;
 }
 
 static const gs_scaling as_they_are = {.grad_scale = 1};
 
 /* A step of those that take part, whose gradients have been measured. */
-static void carry_out(gs_plan *plan, size_t live, gs_report *report)
+static void carry_out(gs_plan *plan, size_t live, measured *m)
 {
-    clip_groups(plan, live, report);
+    gs_report *report = &m->report;
+    clip_groups(plan, live, m);
     if (!report->failed) {
         advance(plan, live);
         report->failed = !gather(plan, live);
@@ -310,20 +399,20 @@ gs_report gs_plan_step(gs_plan *plan, const gs_scaling *scaling)
     const gs_fpenv before = gs_fpenv_enter();
     scaling = scaling ? scaling : &as_they_are;
     const size_t live = collect(plan, scaling->grad_scale);
-    gs_report report = measure(plan, live, scaling);
-    if (!report.skipped)
-        carry_out(plan, live, &report);
+    measured m = measure(plan, live, scaling);
+    if (!m.report.skipped)
+        carry_out(plan, live, &m);
     gs_fpenv_leave(before);
-    return report;
+    return m.report;
 }
 
 gs_report gs_plan_measure(gs_plan *plan, const gs_scaling *scaling)
 {
     const gs_fpenv before = gs_fpenv_enter();
     const size_t live = collect(plan, scaling->grad_scale);
-    const gs_report report = measure(plan, live, scaling);
+    const measured m = measure(plan, live, scaling);
     gs_fpenv_leave(before);
-    return report;
+    return m.report;
 }
 
 void gs_plan_sums(gs_plan *plan)

@@ -35,6 +35,7 @@ typedef struct gs_plan {
     void *coef;           /* for their coefficients */
     double *partial;      /* for sums of blocks */
     double *sum;          /* and for those of tensors, GS_MAX_SUMS to each */
+    double *unit;         /* and for the units in which squares are summed, likewise */
     gs_storage *storage;  /* of each tensor, or NULL while none has arrays in code */
     /* Where tensors are parts of larger ones: adds to plan->sum what the other parts have.
      * false: it could not, and there will be no step. NULL: tensors are whole. */

@@ -10,10 +10,15 @@
  *                        tensor; it must set them when t is 1
  *   RULE_COPIES(X)       states that begin as the parameter, at its first step
  *   RULE_SUMS(X)         sums over a tensor, or with RULE_ACROSS over all tensors, that
- *                        prepare() reads. K(gather) gives an element's terms before any
- *                        element is updated; it may change states. With RULE_STEPS 0
- *                        that is all: there is no update; with RULE_ONLY_G, they are of
- *                        the gradient alone
+ *                        prepare() reads. K(terms) gives an element's terms before any
+ *                        element is updated. With RULE_STEPS 0 that is all: there is no
+ *                        update; with RULE_ONLY_G, they are of the gradient alone
+ *   RULE_SQUARES 1       the terms are squared before they are added, and prepare() reads
+ *                        the roots of the sums: norms, also where squares leave the range
+ *                        of double, as the terms are then taken once more
+ *   RULE_ADVANCES 1      K(advance) changes states before their terms are taken, once
+ *   RULE_ROLLED 1        keeps GCC from unrolling the loop over lanes before it looks for
+ *                        vectors; it finds those of elements GS_LANES apart then
  *   RULE_LEAST_DIVISOR(c) a number that the divisors of OVER() are never below; where it
  *                        is 0, as without eps, OVER() takes 0/0 for 0: an element whose
  *                        gradients have all been 0 stays
@@ -34,6 +39,9 @@
 #if defined RULE_SCALARS && defined RULE_SUMS
 #error "with sums prepare() runs twice, and scalars would move on twice"
 #endif
+#if defined RULE_SUMS && defined RULE_COPIES && !defined RULE_ADVANCES
+#error "states that begin as the parameter are written by advance() before sums"
+#endif
 #if defined RULE_ONLY_G && defined RULE_COPIES
 #error "what sees the gradient alone has no parameter to begin a state as"
 #endif
@@ -50,6 +58,15 @@
 #define GATHERS 0
 #define SUMS_(...)
 #define RULE_SUMS(X)
+#endif
+#ifndef RULE_SQUARES
+#define RULE_SQUARES 0
+#endif
+#ifndef RULE_ADVANCES
+#define RULE_ADVANCES 0
+#endif
+#ifndef RULE_ROLLED
+#define RULE_ROLLED 0
 #endif
 #ifndef RULE_COPIES
 #define RULE_COPIES(X)

@@ -30,12 +30,13 @@ enum {
 #if ANY_BLOCKS
 #define OPEN(name) decode_block(at, STATE_SLOT(name), SCALE_SLOT(name), state_##name);
 #define CLOSE(name)                                                                    \
-    encode_block(at, STATE_SLOT(name), SCALE_SLOT(name), told.key[1 + K(at_##name)],   \
-                 state_##name);
+    encode_block(at, STATE_SLOT(name), SCALE_SLOT(name),                               \
+                 told.record->key[1 + K(at_##name)], state_##name);
 #else
 #define OPEN(name) decode<S_CODE>(at, STATE_SLOT(name), state_##name);
 #define CLOSE(name)                                                                    \
-    encode<S_CODE>(at, STATE_SLOT(name), told.key[1 + K(at_##name)], state_##name);
+    encode<S_CODE>(at, STATE_SLOT(name), told.record->key[1 + K(at_##name)],           \
+                   state_##name);
 #endif
 
 #if RULE_STEPS
@@ -49,6 +50,7 @@ RULE_FN void step_elements(const AT &at, void *const *arrays, const known &told,
     RULE_STATE(ROOM)
     open_parameter(at, arrays[AT_P], arrays[AT_BESIDE], p);
     decode<G_CODE>(at, arrays[AT_G], g);
+    scale_gradient<AT::N>(told, g);
     RULE_STATE(OPEN)
 #if !GATHERS
     if (told.first) {
@@ -57,18 +59,17 @@ RULE_FN void step_elements(const AT &at, void *const *arrays, const known &told,
 #endif
 #pragma unroll
     for (int k = 0; k < AT::N; k++) {
-        const T scaled = told.grad_scale * g[k];
         STATE s = {RULE_STATE(ELEMENT)};
 #if RULE_ROOT
-        const T x = K(radicand)(p[k], scaled, &s, &c);
+        const T x = K(radicand)(p[k], g[k], &s, &c);
         RULE_STATE(STORED)
-        p[k] = K(update)(p[k], scaled, &s, &c, CBRT(x));
+        p[k] = K(update)(p[k], g[k], &s, &c, CBRT(x));
 #else
-        p[k] = K(update)(p[k], scaled, &s, &c);
+        p[k] = K(update)(p[k], g[k], &s, &c);
 #endif
         RULE_STATE(KEEP)
     }
-    close_parameter(at, arrays[AT_P], arrays[AT_BESIDE], told.key[0], p);
+    close_parameter(at, arrays[AT_P], arrays[AT_BESIDE], told.record->key[0], p);
     RULE_STATE(CLOSE)
 }
 
@@ -98,7 +99,7 @@ gs_step(const __grid_constant__ table<STEP_SLOTS> t)
     if (r.stays)
         return;
     const COEF c = *(const COEF *)r.coef;
-    const known told = {(T)r.grad_scale, r.first != 0, r.key};
+    const known told = known_of(r, r.grad_scale);
     void *arrays[STEP_SLOTS + 1] = {};
     uint64_t low = 0;
 #pragma unroll
@@ -130,22 +131,33 @@ enum {
      * twice the threads find room with. */
     ROWS = ANY_BLOCKS ? GS_SCALED / GS_LANES : 32 / sizeof(T),
     WIDTH = sizeof(SUMS) / sizeof(double),
+    WIDE_T = sizeof(T) == sizeof(double),
 };
 
+#if RULE_SQUARES
+#define ADD(name) sum.name += squared(WIDE_T ? term.name * unit.name : term.name);
+RULE_FN double squared(double x)
+{
+    return x * x;
+}
+#else
 #define ADD(name) sum.name += term.name;
+#endif
 
 /* A thread is a lane of a block of elements: it adds each GS_LANES-th in their order. */
 template <class AT>
 RULE_FN void gather_elements(const AT &at, void *const *arrays, const known &told,
-                             const COEF &c, SUMS &sum)
+                             const COEF &c, bool again, const SUMS &unit, SUMS &sum)
 {
     T p[AT::N], g[AT::N];
     RULE_STATE(ROOM)
+    (void)again, (void)unit;
     decode<G_CODE>(at, arrays[AT_G], g);
+    scale_gradient<AT::N>(told, g);
 #ifndef RULE_ONLY_G
     open_parameter(at, arrays[AT_P], arrays[AT_BESIDE], p);
     RULE_STATE(OPEN)
-    if (told.first) {
+    if (told.first && !again) {
         RULE_COPIES(BEGIN)
     }
 #endif
@@ -156,14 +168,21 @@ RULE_FN void gather_elements(const AT &at, void *const *arrays, const known &tol
 #endif
         STATE s = {RULE_STATE(ELEMENT)};
         SUMS term;
-        K(gather)(p[k], told.grad_scale * g[k], &s, &c, &term);
+#if RULE_ADVANCES
+        if (!again) {
+            K(advance)(p[k], g[k], &s, &c);
+            RULE_STATE(KEEP)
+        }
+#endif
+        K(terms)(p[k], g[k], &s, &c, &term);
         if (at.has(k)) {
             RULE_SUMS(ADD)
         }
-        RULE_STATE(KEEP)
     }
-#ifndef RULE_ONLY_G
-    RULE_STATE(CLOSE)
+#if RULE_ADVANCES
+    if (!again) {
+        RULE_STATE(CLOSE)
+    }
 #endif
 }
 #undef ADD
@@ -171,7 +190,7 @@ RULE_FN void gather_elements(const AT &at, void *const *arrays, const known &tol
 /* The sums of one lane. Guards, which most blocks could do without, cost nothing: without
  * them the loads of all arrays come at once, and LAMB takes a quarter longer. */
 RULE_FN SUMS gather_lane(void *const *arrays, uint64_t begin, uint64_t n,
-                         const known &told, const COEF &c)
+                         const known &told, const COEF &c, bool again, const SUMS &unit)
 {
     enum { PIECE = ROWS * GS_LANES };
     SUMS sum = {};
@@ -179,7 +198,7 @@ RULE_FN SUMS gather_lane(void *const *arrays, uint64_t begin, uint64_t n,
         const uint64_t i = from + threadIdx.x % GS_LANES, left = i < n ? n - i : 0;
         const place<ROWS, GS_LANES, GUARDED> at = {
             i, (uint32_t)(left < PIECE ? left : PIECE)};
-        gather_elements(at, arrays, told, c, sum);
+        gather_elements(at, arrays, told, c, again, unit, sum);
     }
     return sum;
 }
@@ -197,6 +216,28 @@ RULE_FN void add_blocks(SUMS *of_block, uint64_t blocks)
     }
 }
 
+/* Squares of float leave the range of double only by a unit, which may come later. */
+#define IN_UNITS(name) sum.name = sum.name * units.name * units.name;
+
+/* The units of a tensor, of which it returns whether its sums are taken with them. */
+RULE_FN bool find_units(const gs_head &head, gs_record &r, SUMS &unit)
+{
+    double *units = (double *)&unit;
+    const double whole = head.pass == GS_FAR ? FAR : head.pass == GS_NEAR ? NEAR : 1;
+    bool again = head.measured ? whole != 1 : head.again == GS_ALL_AGAIN;
+#pragma unroll
+    for (int k = 0; k < WIDTH; k++) {
+        units[k] = head.measured          ? scale_with(r.grad_scale, whole)
+                   : WIDE_T && head.again ? unit_of(r.sum[k])
+                                          : 1;
+        if (!head.measured) {
+            again |= units[k] != 1;
+            r.unit[k] = units[k];
+        }
+    }
+    return again;
+}
+
 #define OVER_LANES(name)                                                               \
     for (int apart = GS_LANES / 2; apart; apart /= 2)                                  \
         sum.name += __shfl_down_sync(0xffffffffu, sum.name, apart);
@@ -206,21 +247,30 @@ extern "C" __global__ void __launch_bounds__(GS_SUM_THREADS)
 {
     __shared__ SUMS of_block[GS_SUM_BLOCKS];
     const uint32_t which = find_tensor(t);
-    const gs_record &r = ((const gs_record *)t.head.record)[t.number[which]];
+    gs_record &r = ((gs_record *)t.head.record)[t.number[which]];
     const gs_measured *measured = (const gs_measured *)t.head.measured;
     if (measured ? measured->pass != t.head.pass : r.stays)
         return;
+    SUMS units;
+    const bool again = find_units(t.head, r, units);
+    if (t.head.again && !again)
+        return;
     const COEF c = *(const COEF *)r.coef;
-    const double far = t.head.pass == GS_FAR ? FAR : 1;
-    const double scale = measured ? scale_before(r.grad_scale, far) : r.grad_scale;
-    const known told = {(T)scale, r.first != 0, r.key};
+    const double scale =
+        measured ? scale_before(r.grad_scale, again ? FAR : 1) : r.grad_scale;
+    const known told = known_of(r, scale);
     void *arrays[GATHER_SLOTS + 1] = {};
 #pragma unroll
     for (int k = 0; k < GATHER_SLOTS; k++)
         arrays[k] = (void *)t.slot[k][which];
     const uint64_t n = t.n[which], of = blockIdx.x - t.start[which];
     const uint64_t first = of * GS_SUM_BLOCKS, mine = threadIdx.x / GS_LANES;
-    SUMS sum = gather_lane(arrays, (first + mine) * GS_BLOCK, n, told, c);
+    SUMS sum = gather_lane(arrays, (first + mine) * GS_BLOCK, n, told, c, again, units);
+#if RULE_SQUARES
+    if (again && !WIDE_T) {
+        RULE_SUMS(IN_UNITS)
+    }
+#endif
     RULE_SUMS(OVER_LANES)
     if (threadIdx.x % GS_LANES == 0)
         of_block[mine] = sum;
@@ -229,6 +279,7 @@ extern "C" __global__ void __launch_bounds__(GS_SUM_THREADS)
         ((SUMS *)arrays[STEP_SLOTS])[of] = of_block[0];
 }
 #undef OVER_LANES
+#undef IN_UNITS
 #endif
 
 #undef CLOSE
@@ -261,11 +312,18 @@ RULE_FN bool begin_step(const gs_prepare_table &t, uint32_t k, gs_record &r)
     if (step)
         *step = (float)*count;
     r.first = *count == 1;
-    r.grad_scale = scale_of(t.grad_scale, (const float *)t.amp_scale);
-    if (t.clips)
-        r.grad_scale = r.grad_scale * measured->clip_factor *
-                       clip_factor(t.clip_norm, t.clip_eps,
-                                   measured->grad_norm * measured->clip_factor);
+    gs_factor scale = {scale_of(t.grad_scale, (const float *)t.amp_scale), 1};
+    if (t.clips) {
+        const gs_factor clip = {measured->clip[0], measured->clip[1]};
+        const gs_norm norm = {measured->norm[0], measured->norm[1]};
+        scale = scale_by(scale, clip);
+        scale = scale_by(scale,
+                         clip_factor(t.clip_norm, t.clip_eps, norm_after(norm, clip)));
+    }
+    r.grad_scale = scale.factor;
+    r.grad_power = scale.power;
+    for (int k = 0; k < GS_MAX_SUMS; k++)
+        r.unit[k] = 1;
     for (int a = 0; a <= GS_MAX_STATE; a++)
         r.key[a] = gs_key(t.seed, (uint64_t)*count, t.place[k], a);
     return true;
@@ -290,6 +348,11 @@ extern "C" __global__ void __launch_bounds__(GS_ONE_EACH)
         hyper[t.lr_at] =
             t.lr_is_double ? *(const double *)t.lr : (double)*(const float *)t.lr;
     const double *sums = !t.again ? nullptr : t.across ? measured->sum : r.sum;
+#if RULE_SQUARES
+    for (int j = 0; j < WIDTH && t.again; j++)
+        r.norm[j] = length(sums[j]) / r.unit[j];
+    sums = t.again ? r.norm : nullptr;
+#endif
     K(prepare_any)(hyper, ((const double *)t.count)[i],
                    (double *)t.scalar + (uint64_t)i * t.scalars, sums, r.coef);
 }

@@ -154,6 +154,8 @@ static const gs_kernel K(kernel) = {
 #if GATHERS
     .sums = sizeof(SUMS) / sizeof(double),
     .gather = K(gather_range),
+    .squares = RULE_SQUARES,
+    .advances = RULE_ADVANCES,
 #ifdef RULE_ACROSS
     .across = true,
 #endif
@@ -196,3 +198,6 @@ static const gs_kernel K(kernel) = {
 #undef RULE_ROOT
 #undef RULE_ACROSS
 #undef RULE_ONLY_G
+#undef RULE_SQUARES
+#undef RULE_ADVANCES
+#undef RULE_ROLLED

@@ -12,6 +12,8 @@
 #include <string.h>
 
 #include "fpenv.h"
+#include "measure.h"
+#include "scaled.h"
 #include "staged.h"
 
 enum {
@@ -72,6 +74,9 @@ static size_t boundary(uint64_t start, uint64_t to, size_t n)
 static void (*function(const gs_segment *s, pass pass))(const gs_segment *, size_t,
                                                         size_t)
 {
+    if (!scale_fits(s->grad_scale, s->grad_power,
+                    s->kernel->state_size == sizeof(double)))
+        return pass == GATHER ? gs_scaled_gather : gs_scaled_step;
     if (s->storage)
         return pass == GATHER ? gs_staged_gather : gs_staged_step;
     return pass == GATHER ? s->kernel->gather : s->kernel->step;

@@ -37,6 +37,11 @@ typedef double gs_any_double __attribute__((aligned(1)));
  * double function, which would promote the whole expression. */
 #define SQRT(x) _Generic((x), float: sqrtf, double: sqrt)(x)
 
+static inline double gs_square(double x)
+{
+    return x * x;
+}
+
 /* The sum of GS_LANES lanes by a fixed tree. */
 static inline double gs_tree(const double *lane)
 {

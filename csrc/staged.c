@@ -43,6 +43,8 @@ static void add(stage *s, const gs_coded *from, float *rooms, size_t piece, void
 static void set_stage(stage *s, const gs_segment *from, float *rooms, size_t piece,
                       bool steps)
 {
+    const bool written =
+        steps ? !from->storage->reads : from->kernel->advances && !from->unit;
     const gs_storage *in = from->storage;
     s->part = *from;
     s->part.storage = NULL;
@@ -53,7 +55,7 @@ static void set_stage(stage *s, const gs_segment *from, float *rooms, size_t pie
     if (!in->master)
         add(s, &in->p, rooms, piece, &s->part.p, steps);
     for (size_t k = 0; from->kernel->state[k]; k++)
-        add(s, in->state + k, rooms, piece, s->part.state + k, !in->reads);
+        add(s, in->state + k, rooms, piece, s->part.state + k, written);
 }
 
 /* What others have written to p since it was encoded replaces the master, which is 0 at

@@ -64,7 +64,7 @@ static void run_kind(scene *s, const pass *p, uint32_t kind)
         const size_t number = number_of(s, k);
         const gs_segment *x = &s->plan->stepping[k]->segment;
         if (p->kinds[number] != kind || x->n == 0 ||
-            (p->what == GS_GATHER && !p->measures && !x->kernel->sums))
+            (p->what == GS_GATHER && !p->measures && !gs_gathers(s, x, p)))
             continue;
         uint64_t slot[SLOTS];
         size_t slots = p->measures ? gradient_of(x, slot) : arrays_of(x, slot);
@@ -80,6 +80,7 @@ static void run_kind(scene *s, const pass *p, uint32_t kind)
                 .measured = p->measures ? s->d->measured : 0,
                 .chunk = p->chunk,
                 .pass = p->pass,
+                .again = p->again,
             };
         }
         add(&f, x, slot, (uint32_t)number, p->chunk);

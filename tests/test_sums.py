@@ -204,8 +204,9 @@ def test_small_and_large_gradients_leave_the_range_of_no_coefficient(
     np.testing.assert_allclose(w, 1 - 1e-3, rtol=1e-6)
 
 
-def test_a_length_beyond_all_numbers_shows() -> None:
+def test_norms_of_what_is_not_finite_show() -> None:
     for cls in (gs.LARS, gs.LAMB):
-        w = np.full(3, 1e160)
-        cls(w).step(np.full(3, 1e160))
-        assert np.isnan(w).all(), cls
+        for bad in (math.nan, math.inf):
+            w = np.ones(3)
+            cls(w).step(np.array([1.0, bad, 2.0]))
+            assert np.isnan(w).all(), cls

@@ -14,6 +14,7 @@
 #define RULE_COEF(X)                                                                   \
     X(b2) X(a2) X(decay) X(keep) X(unit) X(size) X(beta0) X(most) X(going) X(lr)
 #define RULE_SUMS(X) X(v) X(count)
+#define RULE_ADVANCES 1
 #define RULE_ACROSS
 #include "../rule_begin.h"
 
@@ -31,10 +32,15 @@ RULE_HOST void K(prepare)(const HYPER *h, double t, const SUMS *sum, WIDE *c)
     c->lr = h->lr;
 }
 
-RULE_FN void K(gather)(T p, T g, STATE *s, const COEF *c, SUMS *term)
+RULE_FN void K(advance)(T p, T g, STATE *s, const COEF *c)
 {
     g = g + c->decay * p;
     s->v = c->b2 * s->v + (c->a2 * g) * g;
+}
+
+RULE_FN void K(terms)(T p, T g, const STATE *s, const COEF *c, SUMS *term)
+{
+    (void)p, (void)g;
     term->v = s->v * c->unit;
     term->count = 1;
 }

@@ -14,7 +14,7 @@ RULE_HOST void K(prepare)(const HYPER *h, double t, const SUMS *sum, WIDE *c)
     (void)h, (void)t, (void)sum, (void)c;
 }
 
-RULE_FN void K(gather)(T p, T g, STATE *s, const COEF *c, SUMS *term)
+RULE_FN void K(terms)(T p, T g, const STATE *s, const COEF *c, SUMS *term)
 {
     (void)c;
     const double moved = (double)g - (double)p;

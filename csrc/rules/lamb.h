@@ -7,22 +7,23 @@
  *     p <- p - lr |p|/|u| u
  * Norms are those of one tensor; the ratio is 1 where either is 0, or without adapt.
  * Without bias_correction, m and v as they are. u is computed twice rather than
- * kept. */
+ * kept. The ratio may leave the range of float, so it goes by two coefficients. */
 #define RULE lamb
 #define RULE_HYPER(X)                                                                  \
     X(lr) X(beta1) X(beta2) X(eps) X(weight_decay) X(decoupled) X(bias_correction)     \
     X(adapt)
 #define RULE_STATE(X) X(m) X(v)
 #define RULE_COEF(X)                                                                   \
-    X(b1) X(a1) X(b2) X(a2) X(decay) X(lead) X(root) X(eps) X(pull) X(rate)
-#define RULE_SUMS(X) X(pp) X(uu)
+    X(b1) X(a1) X(b2) X(a2) X(decay) X(lead) X(root) X(eps) X(pull) X(size) X(rate)
+#define RULE_SUMS(X) X(p) X(u)
+#define RULE_SQUARES 1
+#define RULE_ADVANCES 1
 #define RULE_LEAST_DIVISOR(c) ((c)->eps)
 #include "../rule_begin.h"
 
 RULE_HOST void K(prepare)(const HYPER *h, double t, const SUMS *sum, WIDE *c)
 {
-    const double p = length(sum->pp), u = length(sum->uu);
-    const bool trusted = h->adapt && p != 0 && u != 0;
+    const bool trusted = h->adapt && sum->p != 0 && sum->u != 0;
     c->b1 = h->beta1;
     c->a1 = 1 - h->beta1;
     c->b2 = h->beta2;
@@ -32,7 +33,9 @@ RULE_HOST void K(prepare)(const HYPER *h, double t, const SUMS *sum, WIDE *c)
     c->lead = h->bias_correction ? 1 / (1 - powi(h->beta1, t)) : 1;
     c->root = h->bias_correction ? 1 / sqrt(1 - powi(h->beta2, t)) : 1;
     c->eps = h->eps;
-    c->rate = h->lr * (trusted ? p / u : 1);
+    const double rate = h->lr * (trusted ? sum->p / sum->u : 1);
+    c->size = half_of(rate);
+    c->rate = rate / c->size;
 }
 
 RULE_FN T K(direction)(T p, const STATE *s, const COEF *c)
@@ -40,19 +43,23 @@ RULE_FN T K(direction)(T p, const STATE *s, const COEF *c)
     return OVER(c->lead * s->m, SQRT(s->v) * c->root + c->eps) + c->pull * p;
 }
 
-RULE_FN void K(gather)(T p, T g, STATE *s, const COEF *c, SUMS *term)
+RULE_FN void K(advance)(T p, T g, STATE *s, const COEF *c)
 {
     g = g + c->decay * p;
     s->m = c->b1 * s->m + c->a1 * g;
     s->v = c->b2 * s->v + (c->a2 * g) * g;
-    const T u = K(direction)(p, s, c);
-    term->pp = (double)p * (double)p;
-    term->uu = (double)u * (double)u;
+}
+
+RULE_FN void K(terms)(T p, T g, const STATE *s, const COEF *c, SUMS *term)
+{
+    (void)g;
+    term->p = p;
+    term->u = K(direction)(p, s, c);
 }
 
 RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
 {
     (void)g;
-    return p - c->rate * K(direction)(p, s, c);
+    return p - c->rate * (c->size * K(direction)(p, s, c));
 }
 #include "../rule_end.h"

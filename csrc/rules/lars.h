@@ -11,16 +11,18 @@
     X(lr_inside) X(adapt)
 #define RULE_STATE(X) X(b)
 #define RULE_COEF(X) X(decay) X(mixed) X(momentum) X(size) X(in) X(out)
-#define RULE_SUMS(X) X(pp) X(gg)
+#define RULE_SUMS(X) X(p) X(g)
+#define RULE_SQUARES 1
+#define RULE_ROLLED 1
 #include "../rule_begin.h"
 
 RULE_HOST void K(prepare)(const HYPER *h, double t, const SUMS *sum, WIDE *c)
 {
     (void)t;
-    const double p = length(sum->pp), g = length(sum->gg);
-    const double whole = g + (h->norm_of_sum ? 0 : h->weight_decay * p) + h->eps;
-    const bool trusted = h->adapt && p != 0 && g != 0;
-    const double local = trusted ? h->trust_coefficient * p / whole : 1;
+    const double decayed = h->norm_of_sum ? 0 : h->weight_decay * sum->p;
+    const double whole = sum->g + decayed + h->eps;
+    const bool trusted = h->adapt && sum->p != 0 && sum->g != 0;
+    const double local = trusted ? h->trust_coefficient * sum->p / whole : 1;
     c->decay = h->weight_decay;
     c->mixed = h->norm_of_sum ? h->weight_decay : 0;
     c->momentum = h->momentum;
@@ -30,12 +32,11 @@ RULE_HOST void K(prepare)(const HYPER *h, double t, const SUMS *sum, WIDE *c)
     c->out = h->lr_inside ? 1 : h->lr;
 }
 
-RULE_FN void K(gather)(T p, T g, STATE *s, const COEF *c, SUMS *term)
+RULE_FN void K(terms)(T p, T g, const STATE *s, const COEF *c, SUMS *term)
 {
     (void)s;
-    const T x = g + c->mixed * p;
-    term->pp = (double)p * (double)p;
-    term->gg = (double)x * (double)x;
+    term->p = p;
+    term->g = g + c->mixed * p;
 }
 
 RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)

@@ -1,5 +1,5 @@
-/* Not a rule: the sum of the squares of the gradient, for clipping; or (NONFINITE) how many
- * of its elements are not finite. */
+/* Not a rule: the norm of the gradient, for clipping; or (NONFINITE) how many of its
+ * elements are not finite. */
 #define RULE norm
 #define RULE_HYPER(X)
 #define RULE_STATE(X)
@@ -8,6 +8,9 @@
 #define RULE_SUMS(X) X(sum)
 #define RULE_ACROSS
 #define RULE_ONLY_G
+#if !NONFINITE
+#define RULE_SQUARES 1
+#endif
 #include "../rule_begin.h"
 
 RULE_HOST void K(prepare)(const HYPER *h, double t, const SUMS *sum, WIDE *c)
@@ -15,13 +18,13 @@ RULE_HOST void K(prepare)(const HYPER *h, double t, const SUMS *sum, WIDE *c)
     (void)h, (void)t, (void)sum, (void)c;
 }
 
-RULE_FN void K(gather)(T p, T g, STATE *s, const COEF *c, SUMS *term)
+RULE_FN void K(terms)(T p, T g, const STATE *s, const COEF *c, SUMS *term)
 {
     (void)p, (void)s, (void)c;
 #if NONFINITE
     term->sum = g - g == 0 ? 0 : 1;
 #else
-    term->sum = (double)g * (double)g;
+    term->sum = g;
 #endif
 }
 

@@ -6,27 +6,29 @@
 #define RULE sam_climb
 #define RULE_HYPER(X) X(rho)
 #define RULE_STATE(X) X(old)
-#define RULE_COEF(X) X(scale)
-#define RULE_SUMS(X) X(squares)
+#define RULE_COEF(X) X(size) X(scale)
+#define RULE_SUMS(X) X(norm)
+#define RULE_SQUARES 1
 #define RULE_ACROSS
 #include "../rule_begin.h"
 
 RULE_HOST void K(prepare)(const HYPER *h, double t, const SUMS *sum, WIDE *c)
 {
     (void)t;
-    c->scale = h->rho / (length(sum->squares) + 1e-12);
+    const double scale = h->rho / (sum->norm + 1e-12);
+    c->size = half_of(scale); /* as small as gradients are large */
+    c->scale = scale / c->size;
 }
 
-RULE_FN void K(gather)(T p, T g, STATE *s, const COEF *c, SUMS *term)
+RULE_FN void K(terms)(T p, T g, const STATE *s, const COEF *c, SUMS *term)
 {
     (void)s, (void)c;
 #if ADAPTIVE
-    const T x = p * g;
+    term->norm = p * g;
 #else
     (void)p;
-    const T x = g;
+    term->norm = g;
 #endif
-    term->squares = (double)x * (double)x;
 }
 
 RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
@@ -35,6 +37,6 @@ RULE_FN T K(update)(T p, T g, STATE *s, const COEF *c)
 #if ADAPTIVE
     g = (p * p) * g;
 #endif
-    return p + c->scale * g;
+    return p + c->scale * (c->size * g);
 }
 #include "../rule_end.h"

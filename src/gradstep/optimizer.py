@@ -31,11 +31,13 @@ class Optimizer(Assembled):
             in place of an array leaves that parameter, its state and its step count as
             they are. Gradients are never written to.
         grad_scale : float, default 1
-            Multiplies all gradients, in (0, inf): 1 over the scale of the loss, say.
+            Multiplies all gradients, in (0, inf): 1 over the scale of the loss, say. It
+            need not be a normal number of their dtype, but what it makes of them does.
         clip_norm : float, optional
             Gradients, so scaled, are multiplied by ``clip_norm / (norm + 1e-6)`` where
             that is below 1, in (0, inf]; `norm` is that of all of them together, summed
-            in float64 in a fixed order. ``inf`` finds the norm and clips nothing.
+            in float64 in a fixed order, and exact also where squares leave the range of
+            float64. ``inf`` finds the norm and clips nothing.
         nonfinite : {"propagate", "skip", "raise"}
             What to do where a scaled gradient is infinite or NaN: step all the same, so
             that it shows in the parameters; take no step, and change nothing, not even

@@ -23,8 +23,8 @@ class StepReport(NamedTuple):
     ----------
     grad_norm : float or None
         The norm of all gradients together, multiplied by `grad_scale` and not yet
-        clipped; NaN if they are not finite, None if neither `clip_norm` nor `nonfinite`
-        asked for it.
+        clipped; NaN if they are not finite, inf if only the norm is above all float64
+        numbers, None if neither `clip_norm` nor `nonfinite` asked for it.
     clip_factor : float
         What they were multiplied by to bring that norm down, at most 1.
     nonfinite : int or None

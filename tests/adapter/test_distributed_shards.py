@@ -235,6 +235,36 @@ def test_norms_over_shards_are_those_of_one_process(
             assert report.clip_factor < 1
 
 
+def _wide_steps(name: str, scale: float, model: nn.Sequential, parts: Any) -> Any:
+    """Steps of float64 by gradients whose squares leave its range."""
+    opt = make(name, model.parameters())
+    for each in parts:
+        opt.zero_grad()
+        for x, y in each:
+            loss = squares(model, (x.double(), y.double()))
+            (loss * scale / len(each)).backward()
+        opt.step(clip_norm=scale / 100)
+    return weights(model), opt.last_step
+
+
+def _wide(name: str, scale: float) -> Any:
+    model = sharded(model_of(*EVEN).double())
+    return _wide_steps(name, scale, model, mine(steps_of(3, 12, 4)))
+
+
+@pytest.mark.parametrize(
+    ("name", "scale"),
+    [("dampening", 2.0**-565), ("lars", 2.0**-565), ("lars", 2.0**565)],
+)
+def test_norms_beyond_the_range_of_squares_over_shards(name: str, scale: float) -> None:
+    model = model_of(*EVEN).double()
+    expected, last = _wide_steps(name, scale, model, steps_of(3, 12, 4))
+    assert last.clip_factor < 1
+    for found, report in two(_wide, name, scale):
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-14)
+        assert report == pytest.approx(last, rel=1e-12)
+
+
 def _poisoned(nonfinite: str) -> Any:
     model = sharded(model_of(*EVEN))
     opt = make("lamb", model.parameters())

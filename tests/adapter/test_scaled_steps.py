@@ -48,6 +48,34 @@ def test_scaled_and_clipped_steps_have_the_bits_of_arrays(variant: str) -> None:
             assert p.numpy().tobytes() == a.tobytes()
 
 
+@pytest.mark.parametrize(
+    ("dtype", "size", "how"),
+    [
+        (torch.float64, 1e-170, {"clip_norm": 1e-171}),
+        (torch.float64, 1e300, {"clip_norm": 1e-3}),
+        (torch.float32, 3e37, {"clip_norm": 1e-5}),
+        (torch.float32, 1e30, {"grad_scale": 1e-50}),
+        (torch.float32, 1e-30, {"grad_scale": 1e50, "clip_norm": 1.0}),
+    ],
+)
+@pytest.mark.parametrize("name", ["SGD", "LAMB", "LARS"])
+def test_norms_and_scales_at_both_ends_have_the_bits_of_arrays(
+    name: str, dtype: torch.dtype, size: float, how: Any
+) -> None:
+    ours = [t.to(dtype) for t in tensors(1)]
+    arrays = [t.numpy().copy() for t in ours]
+    opt, other = getattr(gst, name)(ours, lr=0.1), getattr(gs, name)(arrays, lr=0.1)
+    for t in (2, 3):
+        for p, g in zip(ours, tensors(t), strict=True):
+            p.grad = size * g.to(dtype)
+        opt.step(**how)
+        other.step([p.grad.numpy() for p in ours], **how)
+        assert opt.last_step == other.last_step
+        for p, a in zip(ours, arrays, strict=True):
+            assert p.isfinite().all()
+            assert p.numpy().tobytes() == a.tobytes()
+
+
 def test_the_step_is_that_of_clip_grad_norm_and_does_not_write_gradients() -> None:
     ours, theirs = tensors(1), tensors(1)
     for p, q, g in zip(ours, theirs, tensors(2), strict=True):

@@ -86,6 +86,65 @@ def test_squares_that_leave_the_range_of_double(interpreter: Interpreter) -> Non
     agree(interpreter, steps)
 
 
+@pytest.mark.parametrize(
+    ("name", "dtype", "scale", "how"),
+    [
+        ("Adam", torch.float64, 1e-170, {"clip_norm": 1e-171}),
+        ("Adam", torch.float64, 1e307, {"clip_norm": 1e-3}),
+        ("Adam", torch.float64, 1e-100, {"clip_norm": 1e-180, "grad_scale": 1e-80}),
+        ("Adam", torch.float32, 3e37, {"clip_norm": 1e-5}),
+        ("Adam", torch.float32, 1e30, {"grad_scale": 1e-50}),
+        ("Adam", torch.float32, 1e-38, {"grad_scale": 1e39, "clip_norm": 1.0}),
+        ("Adam", torch.float32, 1.0, {"grad_scale": 1e-170, "clip_norm": 1e-175}),
+        ("Adam", torch.bfloat16, 3e37, {"clip_norm": 1e-5}),
+        ("LAMB", torch.float64, 1e-170, {"clip_norm": 1e-171}),
+        ("LAMB", torch.float32, 3e37, {"clip_norm": 1e-5}),
+        ("LARS", torch.float64, 1e-170, {}),
+        ("LARS", torch.float64, 1e170, {"nonfinite": "skip"}),
+        ("LARS", torch.float32, 3e37, {"grad_scale": 1e-50}),
+    ],
+)
+def test_norms_and_scales_at_both_ends(
+    name: str, dtype: torch.dtype, scale: float, how: Any, interpreter: Interpreter
+) -> None:
+    reports: list[Any] = []
+
+    def steps() -> tuple[Any, Tensors]:
+        params = params_of([(7,), (300,), (33, 65)], dtype)
+        opt = getattr(gst, name)(params, lr=0.1)
+        for step in range(2):
+            set_grads(params, step, scale)
+            opt.step(**how)
+            reports.append(opt.last_step)
+        return opt, params
+
+    agree(interpreter, steps)
+    assert reports[:2] == reports[2:]
+    assert all(not r.nonfinite and not r.skipped for r in reports)
+    assert all(r.grad_norm or r.grad_norm is None for r in reports)
+
+
+def test_two_ends_in_one_step(interpreter: Interpreter) -> None:
+    """Parameters and directions of LAMB, of float32 and float64, of all sizes."""
+
+    def steps() -> tuple[Any, Tensors]:
+        sizes = (1e-170, 1.0, 1e170)
+        params = [
+            (randn((300,), k, torch.float64) * size).requires_grad_()
+            for k, size in enumerate(sizes)
+        ]
+        params.append(randn((300,), 9).requires_grad_())
+        opt = gst.LAMB(params, lr=0.1, weight_decay=0.0, eps=1.0)
+        for step in range(2):
+            set_grads(params, step)
+            params[step + 1].grad *= 1e-165
+            opt.step(clip_norm=1.0)
+        assert all(p.isfinite().all() for p in params)
+        return opt, params
+
+    agree(interpreter, steps)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("name", ["Adam", "LAMB"])
 def test_a_rate_that_is_on_the_device(

@@ -57,8 +57,7 @@ class LAMB(Optimizer):
     -----
     State: two arrays (`m`, `v`), 8 bytes for each float32 element. A step makes two
     passes, of 24 and 16 bytes, and keeps no copy of :math:`u_t`. Squares for norms are
-    summed in float64 in a fixed order: norms below 1e-160 count as 0, above 1e154 they
-    give NaN.
+    summed in float64 in a fixed order; where they leave its range, in a further pass.
 
     References
     ----------
@@ -145,8 +144,8 @@ class LARS(Optimizer):
     Notes
     -----
     State: one array (`b`), 4 bytes for each float32 element. A step makes two passes,
-    of 8 and 20 bytes. Squares for norms are summed in float64 in a fixed order: norms
-    below 1e-160 count as 0, above 1e154 they give NaN.
+    of 8 and 20 bytes. Squares for norms are summed in float64 in a fixed order; where
+    they leave its range, in a further pass.
 
     References
     ----------
