@@ -11,6 +11,7 @@ import gradstep as gs
 
 w, g = np.ones(3), np.ones(3)
 gs.Adam(w, lr=0.1, betas=(0.9, 0.99)).step(g)
+gs.Adam(w, 0.1, betas=(0.9, 0.99)).step(g)
 gs.Adan({"w": w}, betas=(0.9, 0.9, 0.99)).step({"w": g})
 gs.SGD([{"params": [w], "lr": 0.1}], momentum=0.9, nesterov=True).step([[g]])
 gs.SAM(w, functools.partial(gs.SGD, lr=0.1), rho=0.1).first_step(g)
@@ -19,6 +20,7 @@ free.step([None])
 rate: float = free.lr
 
 gs.Adam(w, lrr=0.1)  # type: ignore[call-arg]
-gs.Adam(w, True)  # type: ignore[call-arg]
+gs.Adam(w, 0.1, (0.9, 0.99))  # type: ignore[call-arg]
+gs.Adam(w, "0.1")  # type: ignore[arg-type]
 gs.Adam(w, betas=0.9)  # type: ignore[arg-type]
 gs.RAdam(w, like=3)  # type: ignore[arg-type]

@@ -176,7 +176,7 @@ def test_sam_takes_gradients_that_can_be_read_once() -> None:
 
 
 def test_a_missing_base_is_named() -> None:
-    with pytest.raises(TypeError, match="SAM: base must return a gradstep optimizer"):
+    with pytest.raises(TypeError, match="SAM: base is missing; pass what makes"):
         gs.SAM(np.ones(2))
 
 

@@ -1,5 +1,7 @@
 """How an optimizer's groups, states and engine are put together."""
 
+from __future__ import annotations  # help() shows Grads, not what it stands for
+
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,7 +15,7 @@ from gradstep.declared import (
     is_part_of_betas,
     positional,
 )
-from gradstep.hyper import choice, flag, number
+from gradstep.hyper import choice, dtype_choice, flag, number
 from gradstep.state import own_keys
 from gradstep.storage import Field, Layout
 from gradstep.structure import Bundle, Params, as_groups, bundle, check_group
@@ -26,11 +28,11 @@ def find_kernel(name: str, rule: str, array: Any) -> _core.Kernel:
     """Return a rule's kernel for an array, which messages call `name`."""
     kind = checks.arithmetic(array.dtype)
     if kind is None:
-        numbers = array.dtype.kind in "biuf"
-        remedy = "a.astype('float64')" if numbers else "real numbers"
+        is_real = array.dtype.kind in "biuf"
+        remedy = "; pass a.astype('float64')" if is_real else "; pass real numbers"
         raise TypeError(
             f"{name} has dtype {array.dtype}, expected one of float32, float64, "
-            f"bfloat16, float16; pass {remedy}"
+            f"bfloat16, float16{checks.complex_hint('a', array.dtype) or remedy}"
         )
     return _core.find(rule, DTYPE_WORDS[kind])
 
@@ -77,15 +79,22 @@ class Assembled(_Parts, Declared):
     if TYPE_CHECKING:
         params: Params = positional(kw_only=False)
     maximize: bool = flag(default=False)
-    master: str | None = choice("float32", "split", default=None)
+    master: Any = dtype_choice("float32", "split", default=None)
     rounding: str = choice("stochastic", default="nearest")
-    state_dtype: str | None = choice("bfloat16", "uint8", default=None)
+    state_dtype: Any = dtype_choice("bfloat16", "uint8", default=None)
     seed: int = number(default=0)
 
-    def __init__(self, params: Params, **options: Any) -> None:
-        owner = type(self).__name__
+    def __init__(self, *args: Any, **keywords: Any) -> None:
         if not self.rules:
-            raise TypeError(f"{owner} names no rules; use a subclass that does")
+            raise TypeError(
+                f"{type(self).__name__} names no rules; use a subclass that does"
+            )
+        arguments = self._arguments(args, keywords)
+        self._build(arguments.pop("params"), arguments)
+
+    def _build(self, params: Params, options: Mapping[str, Any]) -> None:
+        """Take over the parameters of a new optimizer, and its options."""
+        owner = type(self).__name__
         given, bare = as_groups(owner, params)
         # At once, past __setattr__: small fits make many optimizers.
         vars(self).update(

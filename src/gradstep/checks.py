@@ -119,6 +119,17 @@ def _by_name(where: str, names: Mapping[str, int], grads: Any) -> tuple[Any, ...
     return tuple([grads[name] for name in names])
 
 
+def complex_hint(array: str, dtype: Any) -> str:
+    """Return what to do about complex numbers; an empty string for others."""
+    if dtype.kind != "c":
+        return ""
+    part = "'float32'" if dtype.itemsize == 8 else "float"
+    return (
+        f"; pass {array}.view({part}), its real and imaginary parts, for parameters, "
+        "gradients and states alike"
+    )
+
+
 def gradient(owner: str, suffix: str, p: Any, g: Any) -> Any:
     """Return the gradient as an exact array in its parameter's order of elements."""
     name = f"{owner}.step: grads{suffix}"
@@ -130,9 +141,10 @@ def gradient(owner: str, suffix: str, p: Any, g: Any) -> Any:
         )
     kind = arithmetic(p.dtype)
     if not g.dtype.isnative or arithmetic(g.dtype) != kind or kind is None:
+        accepted = (kind or p.dtype).name
         raise TypeError(
-            f"{name} has dtype {g.dtype}, its parameter {p.dtype}; pass "
-            f"g.astype({(kind or p.dtype).name!r})"
+            f"{name} has dtype {g.dtype}, its parameter {p.dtype}"
+            + (complex_hint("g", g.dtype) or f"; pass g.astype({accepted!r})")
         )
     if g.shape != p.shape:
         raise ValueError(f"{name} has shape {g.shape}, its parameter {p.shape}")
@@ -147,7 +159,8 @@ def output(name: str, a: object, like: Any) -> None:
             f"{name} must be a numpy.ndarray, got {_kind(a)}{written_remedy(a)}"
         )
     if a.dtype != like.dtype:
-        raise TypeError(f"{name} has dtype {a.dtype}, its parameter {like.dtype}")
+        hint = complex_hint("a", a.dtype)
+        raise TypeError(f"{name} has dtype {a.dtype}, its parameter {like.dtype}{hint}")
     if a.shape != like.shape:
         raise ValueError(f"{name} has shape {a.shape}, its parameter {like.shape}")
     order = "C" if like.flags.c_contiguous else "F"
@@ -156,6 +169,14 @@ def output(name: str, a: object, like: Any) -> None:
             f"{name} must be writable, aligned and in {order} order, as its parameter "
             "is; pass np.empty_like(parameter)"
         )
+
+
+def is_view_of_all(a: object, of: Any) -> bool:
+    """Return whether an array has the very elements of another one, in its shape."""
+    if not _is_plain(a) or (a.shape, a.strides) != (of.shape, of.strides):
+        return False
+    here, there = (x.__array_interface__["data"][0] for x in (a, of))
+    return bool(here == there and a.dtype == of.dtype)
 
 
 def apart(name: str, written: Sequence[Any], others: Sequence[Any]) -> None:

@@ -3,7 +3,9 @@
 import difflib
 import functools
 import inspect
+from abc import ABCMeta
 from collections.abc import Mapping
+from types import FunctionType
 from typing import Any, ClassVar, TypeAlias, dataclass_transform
 
 from gradstep import _core
@@ -20,11 +22,36 @@ from gradstep.hyper import (
     whole,
 )
 
+# What subclasses define to run their rules, and the rest of gradstep asks of a class.
+_INTERNALS = {
+    *("beta", "check_new", "check_together", "checked", "checked_new", "clipping"),
+    *("common", "default_options", "direct", "engine_is_step", "fixed", "initial"),
+    *("gradient_elsewhere", "group_direct", "group_numbers", "numbers", "options"),
+    *("results", "rule", "rules", "wraps"),
+    *("__abstractmethods__", "__annotations__", "__dict__", "__getstate__", "__init__"),
+    *("__init_subclass__", "__repr__", "__setattr__", "__setstate__", "__signature__"),
+    "__weakref__",
+}
+
+
+class Listing(ABCMeta):
+    """A metaclass of optimizers: `dir` and `help` of a class list what users need."""
+
+    def __dir__(cls) -> list[str]:
+        return [name for name in super().__dir__() if name not in _INTERNALS]
+
+
 # Places among the hyperparameters in C, and the open interval for each.
 Direct: TypeAlias = tuple[tuple[int, ...], float, float]
 
 OPTIMIZERS: dict[str, Any] = {}
 """Every optimizer class by its name."""
+
+# What to do about an argument without a default.
+_MISSING = {
+    "params": "pass an array, a list or dict of arrays, or a list of groups",
+    "base": "pass what makes an optimizer, such as functools.partial(gradstep.SGD)",
+}
 
 
 def positional(*, kw_only: bool = False) -> Any:
@@ -46,7 +73,7 @@ def positional(*, kw_only: bool = False) -> Any:
         positional,
     ),
 )
-class Declared:
+class Declared(metaclass=Listing):
     """Options that a subclass declares as attributes, and the C rules it runs.
 
     The import of a subclass fails if it lacks an option that one of its rules reads, or
@@ -76,6 +103,7 @@ class Declared:
         }
         if not cls.rules:
             cls.common = frozenset(cls.options)
+            cls._name_in_messages()
         else:
             cls._check_names()
             cls._direct_places = {rule: cls._places(rule) for rule in cls.rules}
@@ -84,14 +112,67 @@ class Declared:
         cls.__signature__ = cls._signature()  # type: ignore[attr-defined]
 
     @classmethod
+    def _name_in_messages(cls) -> None:
+        """Let Python's messages call the methods of bases by a class that users know.
+
+        One of a missing argument begins with a method's qualified name.
+        """
+        for name, method in vars(cls).items():
+            if isinstance(method, FunctionType) and cls.__module__.startswith(
+                "gradstep."
+            ):
+                method.__qualname__ = f"Optimizer.{name}"
+
+    @classmethod
+    def _positional_names(cls) -> tuple[str, ...]:
+        """Return what the constructor takes by position, too; `lr` as in torch."""
+        second = "base" if cls.wraps else "lr"
+        return ("params", second) if cls.wraps or "lr" in cls.options else ("params",)
+
+    @classmethod
     def _signature(cls) -> inspect.Signature:
-        kind = inspect.Parameter
-        keywords = [
-            kind(name, kind.KEYWORD_ONLY, default=option.default)
-            for name, option in cls.options.items()
+        kind, names = inspect.Parameter, cls._positional_names()
+        defaults = {name: option.default for name, option in cls.options.items()}
+        first = [
+            kind(
+                name, kind.POSITIONAL_OR_KEYWORD, default=defaults.pop(name, kind.empty)
+            )
+            for name in names
         ]
-        params = kind("params", kind.POSITIONAL_OR_KEYWORD)
-        return inspect.Signature([params, *keywords])
+        keywords = [
+            kind(name, kind.KEYWORD_ONLY, default=default)
+            for name, default in defaults.items()
+        ]
+        return inspect.Signature([*first, *keywords])
+
+    @classmethod
+    def _arguments(
+        cls, args: tuple[Any, ...], keywords: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Return the constructor's arguments by name, those without a default too."""
+        owner, names = cls.__name__, cls._positional_names()
+        if args and callable(args[0]):
+            wrapped = ", base=..." if cls.wraps else ""
+            raise TypeError(
+                f"{owner}: params must be an array, a list or dict of arrays, or a "
+                f"list of groups, got {type(args[0]).__name__}; for "
+                "scipy.optimize.minimize pass "
+                f"method=gradstep.minimize(gradstep.{owner}{wrapped})"
+            )
+        if len(args) > len(names):
+            raise TypeError(
+                f"{owner} takes {' and '.join(names)} by position, got {len(args)} "
+                "arguments; pass the others by name"
+            )
+        arguments = dict(zip(names, args, strict=False))
+        for name, value in keywords.items():
+            if name in arguments:
+                raise TypeError(f"{owner}: {name} is passed by position and by name")
+            arguments[name] = value
+        for name in names:
+            if name not in arguments and name not in cls.options:
+                raise TypeError(f"{owner}: {name} is missing; {_MISSING[name]}")
+        return arguments
 
     @classmethod
     def _check_names(cls) -> None:

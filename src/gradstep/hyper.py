@@ -18,6 +18,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
+
 
 class HasGroups(Protocol):
     """What an option is an attribute of."""
@@ -163,6 +165,27 @@ class Choice(Option):
 
 
 @dataclass(frozen=True)
+class DtypeChoice(Choice):
+    """One of a few dtypes, or None: by name, or as a dtype of NumPy or torch."""
+
+    def check(self, owner: str, name: str, value: object) -> Any:
+        return super().check(owner, name, _dtype_name(value))
+
+
+def _dtype_name(value: object) -> object:
+    """Return what a dtype is called; any other value as it is."""
+    if type(value).__module__ == "torch" and type(value).__name__ == "dtype":
+        return str(value).removeprefix("torch.")
+    if isinstance(value, (np.dtype, type)):
+        try:
+            dtype = np.dtype(value)
+        except TypeError:
+            return value
+        return "bfloat16" if dtype.names == ("bfloat16",) else dtype.name
+    return value
+
+
+@dataclass(frozen=True)
 class Like(Option):
     """Whose form of a rule: a word that stands for numbers of the C rule."""
 
@@ -202,8 +225,13 @@ def real(
     high: float = math.inf,
     below: float | None = None,
     into: str | None = None,
+    kw_only: bool = True,
 ) -> Any:
-    """Declare a number in [low, high], or in [low, below); `into` is its name in C."""
+    """Declare a number in [low, high], or in [low, below); `into` is its name in C.
+
+    `kw_only` is for type checkers: False for `lr`, which may be passed by position.
+    """
+    del kw_only
     return _interval(default, low, high, below, into)
 
 
@@ -230,8 +258,15 @@ def _interval(
     return Real(default, low, top, below is not None or math.isinf(top), into)
 
 
-def setting(*, default: float, low: float = 0.0, high: float = math.inf) -> Any:
-    """Declare a number that Python uses, and no C rule."""
+def setting(
+    *,
+    default: float,
+    low: float = 0.0,
+    high: float = math.inf,
+    kw_only: bool = True,
+) -> Any:
+    """Declare a number that Python uses, and no C rule; `kw_only` is as in `real`."""
+    del kw_only
     return Setting(default, low, high, math.isinf(high))
 
 
@@ -253,6 +288,11 @@ def flag(*, default: bool, into: str | None = None) -> Any:
 def choice(*others: object, default: object) -> Any:
     """Declare one of several words or numbers, the default among them."""
     return Choice(default, (default, *others))
+
+
+def dtype_choice(*others: str, default: str | None) -> Any:
+    """Declare one of several dtypes by name, the default among them."""
+    return DtypeChoice(default, (default, *others))
 
 
 def forms(*, default: str, **meaning: dict[str, float]) -> Any:

@@ -1,17 +1,19 @@
 """What all optimizers share: steps, saving and loading."""
 
+from __future__ import annotations  # help() shows Grads, not what it stands for
+
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Unpack
 
 import numpy as np
 
-from gradstep import _core
+from gradstep import _core, checks
 from gradstep.assembly import DTYPE_WORDS, Assembled
 from gradstep.declared import OPTIMIZERS
 from gradstep.scaling import Scaling, StepReport, engine_scaling, refuse
 from gradstep.state import STRUCTURE, matched, own_keys, read_state
-from gradstep.structure import Grads
+from gradstep.structure import Grads, Params
 
 __all__ = ["DTYPE_WORDS", "OPTIMIZERS", "Optimizer"]
 
@@ -21,6 +23,10 @@ class Optimizer(Assembled):
 
     def step(self, grads: Grads, **how: Unpack[Scaling]) -> None:
         """Take one step, in place; `last_step` tells what was found on the way.
+
+        The arrays with which the optimizer was built are updated. An array that takes
+        the place of one of them later, as by ``p["w"] = p["w"] * 2``, is not: write
+        ``p["w"] *= 2`` or ``p["w"][...] = values`` instead. `check_params` finds out.
 
         Parameters
         ----------
@@ -73,6 +79,62 @@ class Optimizer(Assembled):
         found = self._engine.check(self._as_engine_takes(grads), *scaling)
         refuse(where, how, StepReport(*found))
         return StepReport(*found)
+
+    def check_params(self, params: Params) -> None:
+        """Raise if `step` does not update these arrays.
+
+        Parameters
+        ----------
+        params : array, list or dict of arrays, or list of groups
+            In the structure that was passed to the constructor; for groups that were
+            added, a list with one entry for each group.
+
+        Raises
+        ------
+        TypeError, ValueError, KeyError
+            If the structure is another one, or one of its arrays is not that of the
+            optimizer; the message names it. Views of the same elements are accepted.
+
+        Examples
+        --------
+        >>> import numpy as np, gradstep as gs
+        >>> p = {"w": np.ones(2), "b": np.zeros(1)}
+        >>> opt = gs.Adam(p)
+        >>> p["w"] *= 2
+        >>> opt.check_params(p)
+        >>> p["w"] = p["w"] * 2
+        >>> opt.check_params(p)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        ValueError: Adam.check_params: params['w'] is not the array that step ...
+        """
+        where = f"{self._owner}.check_params: params"
+        entries: Any = [params]
+        if not self._bare:
+            count = len(self._bundles)
+            entries = checks.ordered(where, None, count, params, hint="")
+        arrays: list[Any] = []
+        for j, (ours, entry) in enumerate(zip(self._bundles, entries, strict=True)):
+            is_group = isinstance(entry, Mapping) and "params" in entry
+            is_array = "params" in (ours.names or ())  # that is called so
+            structure = entry["params"] if is_group and not is_array else entry
+            suffix = "" if self._bare else f"[{j}]"
+            arrays += ours.flatten(where + suffix, structure)
+        for array, own, suffix in zip(
+            arrays, self._arrays, self._suffixes, strict=True
+        ):
+            if array is not own and not checks.is_view_of_all(array, own):
+                raise ValueError(
+                    f"{where}{suffix} is not the array that step updates; write to "
+                    "that one, such as by *= or [...] =, or build a new optimizer"
+                )
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Do nothing: gradients are passed to `step`, and no optimizer keeps them.
+
+        Loops that are written for torch may call it.
+        """
+        del set_to_none
 
     def _as_engine_takes(self, grads: Any) -> Any:
         return grads if self._bare else self._entries("step", grads)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gradstep import _core
-from gradstep.checks import remedy
+from gradstep.checks import complex_hint, remedy
 from gradstep.hyper import as_text
 from gradstep.storage import SCALE, Field, Layout
 
@@ -160,7 +160,8 @@ def _read_array(where: str, value: Any, dtype: Any, shape: tuple[int, ...]) -> A
             f"{where} must be a numpy.ndarray, got {kind}{remedy(value, 'a')}"
         )
     if value.dtype != dtype:
-        raise TypeError(f"{where} has dtype {value.dtype}, expected {dtype}")
+        hint = complex_hint("a", value.dtype)
+        raise TypeError(f"{where} has dtype {value.dtype}, expected {dtype}{hint}")
     if value.shape != shape:
         raise ValueError(f"{where} has shape {value.shape}, expected {shape}")
     # A view could be of a state that is about to be overwritten.

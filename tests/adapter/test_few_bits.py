@@ -305,3 +305,24 @@ def test_sparse_gradients_want_plain_numbers() -> None:
     with pytest.raises(TypeError, match=r"layout torch\.sparse_coo; of sparse"):
         opt.step()
     assert np.all(array(p).view(np.uint16) == 0x3F80)
+
+
+def test_dtypes_of_torch_stand_for_their_names() -> None:
+    options: dict[str, Any] = {"master": torch.float32, "state_dtype": torch.bfloat16}
+    named = {"master": "float32", "state_dtype": "bfloat16"}
+    found = []
+    for given in (options, named):
+        p = torch.nn.Parameter(torch.linspace(-1, 2, 300).bfloat16())
+        opt = gst.AdamW([p], lr=0.1, **given)
+        for k in range(3):
+            p.grad = torch.full_like(p, 0.1 + k)
+            opt.step()
+            again = gst.AdamW([p], **given)
+            again.load_state_dict(opt.state_dict())
+            opt = again
+        found.append((p.detach(), opt.state[p]["exp_avg"], opt.state[p]["master"]))
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+    w = gs.to_bfloat16(np.ones(2))
+    assert gs.Adam(w, **options).master == "float32"
+    with pytest.raises(ValueError, match="state_dtype must be one of None, 'bfloat16'"):
+        gs.Adam(w, state_dtype=torch.float16)

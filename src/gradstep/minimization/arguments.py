@@ -16,7 +16,10 @@ def start(x0: Any) -> Array:
     if a.ndim != 1 or not a.size:
         raise ValueError(f"minimize: x0 must have shape (n,), n >= 1, got {a.shape}")
     if a.dtype.kind not in "fiub":
-        raise TypeError(f"minimize: x0 must hold real numbers, got {a.dtype}")
+        hint = ""
+        if a.dtype.kind == "c":
+            hint = "; pass z.view(float), of which fun makes z by x.view(complex)"
+        raise TypeError(f"minimize: x0 must hold real numbers, got {a.dtype}{hint}")
     is_float32 = a.dtype.newbyteorder("=") == np.float32
     with np.errstate(over="ignore"):  # of longer floats
         x = np.array(a, np.float32 if is_float32 else np.float64, subok=False)

@@ -126,8 +126,9 @@ def _vector(found: Any, x: Array) -> Array:
     except ValueError as error:
         raise ValueError(f"minimize: jac returned no array: {error}") from None
     if g.dtype.kind not in "fiub":
+        hint = "; return its z.view(float)" if g.dtype.kind == "c" else ""
         raise TypeError(
-            f"minimize: jac must return an array of real numbers, got {g.dtype}"
+            f"minimize: jac must return an array of real numbers, got {g.dtype}{hint}"
         )
     if g.shape != x.shape:
         raise ValueError(

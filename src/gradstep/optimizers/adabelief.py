@@ -95,7 +95,7 @@ class AdaBelief(Optimizer):
 
     rules = ("adabelief", "adabelief_amsgrad")
 
-    lr: float = real(default=1e-3)
+    lr: float = real(default=1e-3, kw_only=False)
     betas: tuple[float, float] = pair(
         default=(0.9, 0.999), into=("beta1", "beta2"), below=1
     )

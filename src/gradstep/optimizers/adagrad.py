@@ -72,7 +72,7 @@ class Adagrad(Optimizer):
 
     rules = ("adagrad", "adagrad_inside")
 
-    lr: float = real(default=1e-2)
+    lr: float = real(default=1e-2, kw_only=False)
     lr_decay: float = real(default=0.0)
     weight_decay: float = real(default=0.0)
     initial_accumulator_value: float = setting(default=0.0)
@@ -150,7 +150,7 @@ class Adadelta(Optimizer):
 
     rules = ("adadelta",)
 
-    lr: float = real(default=1.0)
+    lr: float = real(default=1.0, kw_only=False)
     rho: float = real(default=0.9, below=1)
     eps: float = real(default=1e-6)
     weight_decay: float = real(default=0.0)

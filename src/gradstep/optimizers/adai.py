@@ -74,7 +74,7 @@ class Adai(Optimizer):
 
     rules = ("adai",)
 
-    lr: float = real(default=1.0)
+    lr: float = real(default=1.0, kw_only=False)
     betas: tuple[float, float] = pair(
         default=(0.1, 0.99), into=("beta0", "beta2"), below=1
     )

@@ -82,7 +82,7 @@ class Adam(Optimizer):
 
     rules = ("adam", "adam_amsgrad")
 
-    lr: float = real(default=1e-3)
+    lr: float = real(default=1e-3, kw_only=False)
     betas: tuple[float, float] = pair(
         default=(0.9, 0.999), into=("beta1", "beta2"), below=1
     )
@@ -237,7 +237,7 @@ class Adamax(Optimizer):
 
     rules = ("adamax",)
 
-    lr: float = real(default=2e-3)
+    lr: float = real(default=2e-3, kw_only=False)
     betas: tuple[float, float] = pair(
         default=(0.9, 0.999), into=("beta1", "beta2"), below=1
     )

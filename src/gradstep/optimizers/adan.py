@@ -1,5 +1,7 @@
 """Adan."""
 
+from __future__ import annotations  # help() shows Grads, not what it stands for
+
 from collections.abc import Mapping
 from typing import Any, Unpack
 
@@ -90,7 +92,7 @@ class Adan(Optimizer):
 
     rules = ("adan",)
 
-    lr: float = real(default=1e-3)
+    lr: float = real(default=1e-3, kw_only=False)
     betas: tuple[float, float, float] = pair(
         default=(0.98, 0.92, 0.99), into=("beta1", "beta2", "beta3"), below=1
     )

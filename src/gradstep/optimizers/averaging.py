@@ -1,5 +1,7 @@
 """What all optimizers share whose result is an average."""
 
+from __future__ import annotations  # help() shows Grads, not what it stands for
+
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Unpack

@@ -72,7 +72,7 @@ class EAdam(Optimizer):
 
     rules = ("eadam", "eadam_amsgrad")
 
-    lr: float = real(default=1e-3)
+    lr: float = real(default=1e-3, kw_only=False)
     betas: tuple[float, float] = pair(
         default=(0.9, 0.999), into=("beta1", "beta2"), below=1
     )
@@ -158,7 +158,7 @@ class Padam(Optimizer):
         for power in ("half", "quarter", "eighth")
     )
 
-    lr: float = real(default=0.1)
+    lr: float = real(default=0.1, kw_only=False)
     betas: tuple[float, float] = pair(
         default=(0.9, 0.999), into=("beta1", "beta2"), below=1
     )

@@ -77,7 +77,7 @@ class LAMB(Optimizer):
 
     rules = ("lamb",)
 
-    lr: float = real(default=1e-3)
+    lr: float = real(default=1e-3, kw_only=False)
     betas: tuple[float, float] = pair(
         default=(0.9, 0.999), into=("beta1", "beta2"), below=1
     )
@@ -165,7 +165,7 @@ class LARS(Optimizer):
 
     rules = ("lars",)
 
-    lr: float = real(default=0.1)
+    lr: float = real(default=0.1, kw_only=False)
     momentum: float = real(default=0.9, below=1)
     weight_decay: float = real(default=0.0)
     trust_coefficient: float = real(default=1e-3)

@@ -57,7 +57,7 @@ class Lion(Optimizer):
 
     rules = ("lion",)
 
-    lr: float = real(default=1e-4)
+    lr: float = real(default=1e-4, kw_only=False)
     betas: tuple[float, float] = pair(
         default=(0.9, 0.99), into=("beta1", "beta2"), below=1
     )

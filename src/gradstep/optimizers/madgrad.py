@@ -80,7 +80,7 @@ class MADGRAD(Optimizer):
 
     rules = ("madgrad", "madgrad_moving")
 
-    lr: float = real(default=1e-2)
+    lr: float = real(default=1e-2, kw_only=False)
     momentum: float = real(default=0.9, below=1)
     weight_decay: float = real(default=0.0)
     decouple_decay: bool = flag(default=False, into="decoupled")
@@ -158,7 +158,7 @@ class MirrorMADGRAD(Optimizer):
 
     rules = ("mirror_madgrad",)
 
-    lr: float = real(default=1e-2)
+    lr: float = real(default=1e-2, kw_only=False)
     momentum: float = real(default=0.9, below=1)
     weight_decay: float = real(default=0.0)
     decouple_decay: bool = flag(default=False, into="decoupled")

@@ -75,7 +75,7 @@ class NAdam(Optimizer):
 
     rules = ("nadam",)
 
-    lr: float = real(default=2e-3)
+    lr: float = real(default=2e-3, kw_only=False)
     betas: tuple[float, float] = pair(
         default=(0.9, 0.999), into=("beta1", "beta2"), below=1
     )
@@ -184,7 +184,7 @@ class RAdam(Optimizer):
 
     rules = ("radam",)
 
-    lr: float = real(default=1e-3)
+    lr: float = real(default=1e-3, kw_only=False)
     betas: tuple[float, float] = pair(
         default=(0.9, 0.999), into=("beta1", "beta2"), below=1
     )

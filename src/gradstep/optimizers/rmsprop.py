@@ -100,7 +100,7 @@ class RMSprop(Optimizer):
         for inside in ("", "_inside")
     )
 
-    lr: float = real(default=1e-2)
+    lr: float = real(default=1e-2, kw_only=False)
     alpha: float = real(default=0.99, below=1)
     eps: float = real(default=1e-8)
     weight_decay: float = real(default=0.0)

@@ -73,7 +73,7 @@ class Rprop(Optimizer):
 
     rules = ("rprop", "rprop_minus", "rprop_plus")
 
-    lr: float = setting(default=1e-2)
+    lr: float = setting(default=1e-2, kw_only=False)
     etas: tuple[float, float] = pair(default=(0.5, 1.2), into=("eta_minus", "eta_plus"))
     step_sizes: tuple[float, float] = pair(
         default=(1e-6, 50.0), into=("step_min", "step_max")

@@ -1,5 +1,7 @@
 """Sharpness-aware minimization, a method around another optimizer."""
 
+from __future__ import annotations  # help() shows Grads, not what it stands for
+
 from collections.abc import Mapping
 from typing import Any, ClassVar, Unpack
 

@@ -120,7 +120,7 @@ class ScheduleFreeSGD(Interpolating):
 
     rules = ("schedulefree_sgd",)
 
-    lr: float = real(default=1.0)
+    lr: float = real(default=1.0, kw_only=False)
     momentum: float = real(default=0.9, below=1)
     weight_decay: float = real(default=0.0)
     decay_at: str = choice("z", default="y")
@@ -206,7 +206,7 @@ class ScheduleFreeAdamW(Interpolating):
 
     rules = ("schedulefree_adamw", "schedulefree_adamw_inner")
 
-    lr: float = real(default=2.5e-3)
+    lr: float = real(default=2.5e-3, kw_only=False)
     betas: tuple[float, float] = pair(
         default=(0.9, 0.999), into=("beta1", "beta2"), below=1
     )
@@ -299,7 +299,7 @@ class ScheduleFreeRAdam(Interpolating):
 
     rules = ("schedulefree_radam",)
 
-    lr: float = real(default=2.5e-3)
+    lr: float = real(default=2.5e-3, kw_only=False)
     betas: tuple[float, float] = pair(
         default=(0.9, 0.999), into=("beta1", "beta2"), below=1
     )

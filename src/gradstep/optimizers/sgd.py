@@ -95,7 +95,7 @@ class SGD(Optimizer):
 
     rules = ("sgd", "sgd_momentum", "sgd_nesterov", "sgd_velocity")
 
-    lr: float = real(default=1e-3)
+    lr: float = real(default=1e-3, kw_only=False)
     momentum: float = real(default=0.0)
     dampening: float = real(default=0.0, low=-math.inf)
     dampen_first: bool = flag(default=False, into="dampen_first")

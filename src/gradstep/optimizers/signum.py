@@ -57,6 +57,6 @@ class Signum(Optimizer):
 
     rules = ("signum",)
 
-    lr: float = real(default=1e-4)
+    lr: float = real(default=1e-4, kw_only=False)
     momentum: float = real(default=0.9, below=1)
     weight_decay: float = real(default=0.0)

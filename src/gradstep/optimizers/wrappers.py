@@ -1,5 +1,7 @@
 """Methods around another optimizer, and schedule-free averaging as one."""
 
+from __future__ import annotations  # help() shows Grads, not what it stands for
+
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -8,13 +10,12 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from gradstep import checks, storage
-from gradstep.assembly import Assembled
 from gradstep.declared import hyper_names, positional
 from gradstep.hyper import real, setting
 from gradstep.optimizer import Optimizer
 from gradstep.optimizers.averaging import Averaging
 from gradstep.scaling import Scaling, StepReport
-from gradstep.structure import Grads, Params
+from gradstep.structure import Grads
 
 
 class _Turn:
@@ -30,8 +31,10 @@ class Wrapper(_Turn, Optimizer):
     if TYPE_CHECKING:
         base: Any = positional(kw_only=False)
 
-    def __init__(self, params: Params, base: Any = None, **options: Any) -> None:
-        Assembled.__init__(self, params, **options)
+    def __init__(self, *args: Any, **keywords: Any) -> None:
+        options = self._arguments(args, keywords)
+        params, base = options.pop("params"), options.pop("base")
+        self._build(params, options)
         self._check_plain(options)
         arrays = self._base_arrays()
         given = self._rebuilt(arrays)
