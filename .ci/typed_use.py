@@ -20,7 +20,7 @@ free.step([None])
 rate: float = free.lr
 
 gs.Adam(w, lrr=0.1)  # type: ignore[call-arg]
-gs.Adam(w, 0.1, (0.9, 0.99))  # type: ignore[call-arg]
+gs.Adam(w, 0.1, (0.9, 0.99))  # type: ignore[arg-type, call-arg]
 gs.Adam(w, "0.1")  # type: ignore[arg-type]
 gs.Adam(w, betas=0.9)  # type: ignore[arg-type]
 gs.RAdam(w, like=3)  # type: ignore[arg-type]
