@@ -127,6 +127,35 @@ def test_rmsprop_keeps_its_mean_square_when_momentum_comes_late() -> None:
     assert (state["b"] > 0).all()
 
 
+def test_adai_stays_put_while_all_gradients_are_zero() -> None:
+    """A mean of 0 divides nothing; the authors' code is NaN from then on."""
+    w = np.ones(3)
+    opt = gs.Adai(w, lr=0.1)
+    opt.step(np.zeros(3))
+    assert w.tolist() == [1, 1, 1]
+    opt.step(np.array([1.0, 2.0, 3.0]))
+    assert (w < 1).all()
+
+
+@pytest.mark.parametrize("curvature", [0.3, 1.0, 10.0, 100.0])
+def test_adai_converges_below_three_over_the_largest_curvature(
+    curvature: float,
+) -> None:
+    """As its docstring says; the default of 1 is above that at a curvature of 10."""
+    curvatures = np.geomspace(curvature / 10, curvature, 10)
+
+    def end(lr: float) -> float:
+        w = np.ones(10)
+        opt = gs.Adai(w, lr=lr)
+        for _ in range(2000):
+            opt.step(curvatures * w)
+        return float(abs(w).max())
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        assert end(3 / curvature) < 1e-3
+        assert not end(10 / curvature) < 1e-3
+
+
 def test_adan_forgets_at_a_restart() -> None:
     w = np.array([3.0, -2.0])
     opt = gs.Adan(w, lr=0.1)

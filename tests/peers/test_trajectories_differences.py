@@ -58,20 +58,6 @@ def test_torchs_adagrad_ignores_a_groups_own_initial_value() -> None:
     assert theta == -4 / 4
 
 
-def test_torchs_momentum_that_is_switched_on_again_has_not_forgotten() -> None:
-    """Ours begins at b = g, as at first; torch's buffer is from before the pause."""
-    p, theta = np.zeros(1), torch.zeros(1, dtype=torch.float64)
-    ours = gs.SGD(p, lr=1.0, momentum=0.5)
-    theirs = torch.optim.SGD([theta], lr=1.0, momentum=0.5)
-    places = []
-    for momentum in (0.5, 0.0, 0.5):
-        ours.momentum = theirs.param_groups[0]["momentum"] = momentum
-        ours.step(np.ones(1))
-        fed(theirs, [theta], [np.ones(1)])
-        places.append((p.item(), theta.item()))
-    assert places == [(-1, -1), (-2, -2), (-3, -3.5)]
-
-
 def test_torchs_count_of_steps_ends_at_two_to_the_24th() -> None:
     """It is float32, so that lr_decay does not go on there."""
     p, theta = np.zeros(1), torch.zeros(1, dtype=torch.float64)
@@ -169,6 +155,24 @@ def test_each_array_has_its_own_count_of_steps() -> None:
     # Half of l / cbrt(l), with l = sqrt(t).
     assert arrays[1] == -0.5
     assert off(thetas[1], -0.5 * math.sqrt(2) ** (2 / 3)) < 1e-12
+
+
+def test_mirror_madgrad_counts_the_steps_of_each_array() -> None:
+    """Theirs counts them for all together, which shows where a gradient is missing."""
+    rng = np.random.default_rng(1)
+    arrays = [np.zeros(3), np.zeros(3)]
+    thetas = [torch.zeros(3, dtype=torch.float64) for _ in arrays]
+    options = {"lr": 0.1, "momentum": 0.5, "eps": 1e-3}
+    ours = gs.MirrorMADGRAD(arrays, **options)
+    theirs = madgrad.MirrorMADGRAD(thetas, **options)
+    apart = []
+    for t in range(6):
+        gradients = [rng.standard_normal(3), rng.standard_normal(3) if t else None]
+        ours.step(gradients)
+        fed(theirs, thetas, gradients)
+        apart.append([abs(p - q.numpy()).max() for p, q in zip(arrays, thetas)])
+    assert max(x for x, _ in apart) < 1e-12
+    assert max(x for _, x in apart) > 0.01
 
 
 def test_gradients_are_left_as_they_are() -> None:

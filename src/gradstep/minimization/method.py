@@ -100,10 +100,35 @@ def minimize(
     of `x0`. `fun` and `jac` are what was found at this very point.
 
     `xtol` and `ftol` do not count before x has moved. Rules with momentum, and
-    schedules that warm up, take small steps far from a minimum, too. Rules that go by
-    signs, such as `Lion`, come as near as their step, so they need a scheduler; and
-    weight decay, which `AdamW` has by default, leads elsewhere than to a minimum of
-    `fun`.
+    schedules that warm up, take small steps far from a minimum, too.
+
+    What some rules need to end at `gtol`, as on Rosenbrock's function, where otherwise
+    they end at `maxiter` or diverge:
+
+    ================= =================================== ==============================
+    Rule              Why                                 Set
+    ================= =================================== ==============================
+    Rprop             No step is below 1e-6.              ``step_sizes=(0, 50)``
+    Lion, Signum      Every step is as long as `lr`.      `scheduler`, such as
+                                                          `ExponentialLR`, from lr 0.02
+    RMSprop           Its steps hardly shrink.            `scheduler`, likewise
+    LAMB, LARS        Steps are in proportion to x: long  ``adapt=False``, and `lr` as
+                      far from the origin, too short      for Adam (0.02) and SGD
+                      near it, and `lr` times the         (0.001)
+                      gradient where x is 0.
+    SGD               A constant rate is slow where       ``momentum=0.9``
+                      curvatures differ.
+    AdamW, LAMB       Weight decay leads elsewhere than   ``weight_decay=0.0``
+                      to a minimum of `fun`.
+    AdaBelief, RAdam  First steps of `lr` times the       ``like="paper"``,
+                      gradient diverge.                   ``like="official"``
+    Adai,             The default `lr` of 1 suits         `lr` below 3 over the largest
+    ScheduleFreeSGD   curvatures below 3.                 curvature
+    Adagrad           Its steps shrink from the start.    ``lr=1.0``
+    ================= =================================== ==============================
+
+    Averages of schedule-free rules, and Adadelta, come near a minimum, but slowly; let
+    them end by `maxiter`, or by `ftol`.
 
     Where a rule wants gradients elsewhere than at its iterate, each step takes a second
     gradient there: schedule-free rules, whose iterate is the average; `SGD` with

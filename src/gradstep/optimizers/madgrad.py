@@ -138,8 +138,9 @@ class MirrorMADGRAD(Optimizer):
     Notes
     -----
     State: two arrays (`v`, `z`), 8 bytes for each float32 element; a step moves 28.
-    Agrees with the authors' code up to the rounding of its cube root; there is no
-    paper.
+    Agrees with the authors' code up to the rounding of its cube root, and where all
+    arrays have a gradient in every step: steps are counted for each array, there for
+    all of them together. There is no paper.
 
     References
     ----------
