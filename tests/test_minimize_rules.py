@@ -13,14 +13,15 @@ import gradstep as gs
 
 # Neither on a grid of steps nor near the minimum.
 START = [-1.23, 1.04]
-FALLING = functools.partial(gs.lr_scheduler.ExponentialLR, gamma=0.999)
+FALLING = functools.partial(gs.lr_scheduler.ExponentialLR, gamma=0.998)
+SLOWLY = functools.partial(gs.lr_scheduler.ExponentialLR, gamma=0.999)
 STEADY = {"weight_decay": 0.0}
 # A rule, options with which it does not end at gtol, and those that the table adds.
 ROWS: list[tuple[Any, dict[str, Any], dict[str, Any]]] = [
     (gs.Rprop, {}, {"step_sizes": (0, 50)}),
     (gs.Lion, {"lr": 0.02}, {"scheduler": FALLING}),
     (gs.Signum, {"lr": 0.02}, {"scheduler": FALLING}),
-    (gs.RMSprop, {"lr": 0.02}, {"scheduler": FALLING}),
+    (gs.RMSprop, {"lr": 0.02}, {"scheduler": SLOWLY}),
     (gs.LAMB, STEADY | {"lr": 0.02}, {"adapt": False}),
     (gs.LARS, {"lr": 5.0}, {"adapt": False, "lr": 0.001}),
     (gs.SGD, {"lr": 0.001}, {"momentum": 0.9}),
@@ -33,10 +34,14 @@ ROWS: list[tuple[Any, dict[str, Any], dict[str, Any]]] = [
 ]
 
 
-def minimum(rule: Any, options: dict[str, Any], x0: Any = START) -> Any:
+def minimum(rule: Any, options: dict[str, Any], maxiter: int = 15000) -> Any:
     with np.errstate(over="ignore", invalid="ignore"):
         return scipy.optimize.minimize(
-            rosen, x0, jac=rosen_der, method=gs.minimize(rule, **options)
+            rosen,
+            START,
+            jac=rosen_der,
+            method=gs.minimize(rule, **options),
+            options={"maxiter": maxiter},
         )
 
 
@@ -44,10 +49,10 @@ def minimum(rule: Any, options: dict[str, Any], x0: Any = START) -> Any:
 def test_the_table_says_what_lets_a_rule_end_at_gtol(
     rule: Any, options: dict[str, Any], remedy: dict[str, Any]
 ) -> None:
-    assert minimum(rule, options).status in (1, 3)
     found = minimum(rule, options | remedy)
     assert found.success
     np.testing.assert_allclose(found.x, 1, atol=1e-4)
+    assert minimum(rule, options, found.nit + 100).status in (1, 3)
 
 
 def test_every_rule_of_the_table_is_tried() -> None:
@@ -61,9 +66,9 @@ def test_every_rule_of_the_table_is_tried() -> None:
 
 def test_schedule_free_sgd_diverges_by_its_default_rate_only() -> None:
     assert minimum(gs.ScheduleFreeSGD, {}).status == 3
-    found = minimum(gs.ScheduleFreeSGD, {"lr": 0.003})
+    found = minimum(gs.ScheduleFreeSGD, {"lr": 0.003}, 3000)
     assert found.status == 1
-    assert found.fun < 1e-4
+    assert found.fun < 0.01
 
 
 def test_lamb_and_lars_hardly_move_near_the_origin() -> None:
@@ -90,6 +95,6 @@ def test_lamb_and_lars_hardly_move_near_the_origin() -> None:
 @pytest.mark.parametrize("rule", [gs.ScheduleFreeAdamW, gs.Adadelta])
 def test_slow_rules_come_near_by_maxiter(rule: Any) -> None:
     options = {"lr": 0.02} if rule is gs.ScheduleFreeAdamW else {}
-    found = minimum(rule, options)
+    found = minimum(rule, options, 5000)
     assert found.status == 1
-    assert found.fun < 0.3
+    assert found.fun < 1
