@@ -1,5 +1,6 @@
 """Steps of parameters, gradients and states in fewer bits than their arithmetic has."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -162,6 +163,9 @@ def test_small_steps_move_a_parameter_of_one(
 ) -> None:
     w = gs.to_bfloat16(np.ones(10_000))
     opt = gs.SGD(w, lr=0.01, **options)
-    for _ in range(1000):
-        opt.step(np.full(10_000, 0.01, f4))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", gs.PrecisionWarning)
+        for _ in range(1000):
+            opt.step(np.full(10_000, 0.01, f4))
+    assert len(caught) == (not options)
     assert low <= gs.from_bfloat16(w).mean(dtype=float) <= high

@@ -30,7 +30,7 @@ Checkpoints
 Memory and reduced precision
     `empty`, `zeros` (arrays where steps are fastest), `bfloat16`, `to_bfloat16`,
     `from_bfloat16`, ``gradstep.storage`` (what `master`, `rounding` and `state_dtype`
-    mean)
+    mean), `PrecisionWarning`
 Threads, and this build
     `set_num_threads`, `get_num_threads`, `isa`, `build_config`, `get_include`;
     ``python -m gradstep`` runs a demonstration and benchmarks
@@ -46,6 +46,7 @@ from gradstep.memory import empty, zeros
 from gradstep.minimization import minimize
 from gradstep.optimizer import OPTIMIZERS, Optimizer
 from gradstep.optimizers import *  # noqa: F403  # every class, by its __all__
+from gradstep.precision import PrecisionWarning
 from gradstep.storage import bfloat16, from_bfloat16, to_bfloat16
 from gradstep.threads import get_num_threads, set_num_threads
 
@@ -67,6 +68,7 @@ def get_include() -> str:
 __all__ = [
     "OPTIMIZERS",
     "Optimizer",
+    "PrecisionWarning",
     "bfloat16",
     "build_config",
     "empty",

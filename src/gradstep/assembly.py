@@ -16,6 +16,7 @@ from gradstep.declared import (
     positional,
 )
 from gradstep.hyper import choice, dtype_choice, flag, number
+from gradstep.precision import PrecisionCheck
 from gradstep.state import own_keys
 from gradstep.storage import Field, Layout
 from gradstep.structure import Bundle, Params, as_groups, bundle, check_group
@@ -71,6 +72,7 @@ class _Parts:
     _fixed: list[dict[str, Any]]
     _storage: list[dict[str, Any]]
     _engine: _core.Engine
+    _precision: PrecisionCheck | None = None  # if a parameter is rounded to nearest
 
 
 class Assembled(_Parts, Declared):
@@ -212,6 +214,9 @@ class Assembled(_Parts, Declared):
             self._commit(j, options, self._prepared(j, options))
         for i, progress in enumerate(taken):
             self._restore(i, **progress)
+        codes = [checks.code_of(p.dtype) for p in self._rounded_arrays().values()]
+        if codes and vars(self).get("_precision") is None:
+            vars(self)["_precision"] = PrecisionCheck(self._owner, codes)
         fields = ("params", *self.options)
         self._engine.watch(self._groups, fields, self._group_changed)
         self._engine.bound()
@@ -359,6 +364,17 @@ class Assembled(_Parts, Declared):
         ]
 
     # -- what is computed beside steps
+
+    def _rounded_arrays(self) -> dict[int, Any]:
+        """Return, by number, bfloat16 and float16 parameters rounded to nearest."""
+        return {
+            i: self._arrays[i]
+            for j, own in enumerate(self._storage)
+            if own["master"] is None and own["rounding"] == "nearest"
+            for i in self._indices(j)
+            if checks.code_of(self._arrays[i].dtype) is not None
+            and self._arrays[i].size
+        }
 
     def _exact(self) -> tuple[Any, ...]:
         """Return the parameters as they are stepped: a master where there is one."""

@@ -11,6 +11,7 @@ import numpy as np
 from gradstep import _core, checks
 from gradstep.assembly import DTYPE_WORDS, Assembled
 from gradstep.declared import OPTIMIZERS
+from gradstep.precision import Samples
 from gradstep.scaling import Scaling, StepReport, engine_scaling, refuse
 from gradstep.state import STRUCTURE, matched, own_keys, read_state
 from gradstep.structure import Grads, Params
@@ -58,14 +59,44 @@ class Optimizer(Assembled):
             See `nonfinite`.
         RuntimeError
             If another thread is in a step of this optimizer.
+
+        Warns
+        -----
+        PrecisionWarning
+            Once, where steps of bfloat16 or float16 parameters are lost in rounding.
         """
-        if not how:
+        if self._precision is not None and self._precision.is_due():
+            self._step_and_look(grads, how)
+        elif not how:
             self._engine.step(self._as_engine_takes(grads))
-            return
+        else:
+            self._scaled_step(self._as_engine_takes(grads), how)
+
+    def _scaled_step(self, grads: Any, how: Scaling) -> bool:
+        """Take a step, unless gradients that are not finite prevent it."""
         where = f"{self._owner}.step"
-        scaling = engine_scaling(where, how)
-        if not self._engine.step(self._as_engine_takes(grads), *scaling):
+        is_taken = self._engine.step(grads, *engine_scaling(where, how))
+        if not is_taken:
             refuse(where, how, self.last_step)
+        return is_taken
+
+    def _step_and_look(self, grads: Grads, how: Scaling) -> None:
+        """Take a step, and warn if those since the last look are lost in rounding."""
+        precision = self._precision
+        assert precision is not None
+        entries = self._entries("step", grads)  # of a generator, say, once
+        lrs = [
+            group.get("lr", 1.0)
+            for j, group in enumerate(self._groups)
+            for _ in self._indices(j)
+        ]
+        samples = precision.samples
+        if samples is None:
+            precision.begin(Samples(self._rounded_arrays()), max(lrs), steps=0)
+        given = self._rebuilt(tuple(entries)) if self._bare else entries
+        if self._scaled_step(given, how) and samples is not None:
+            precision.samples = Samples(self._rounded_arrays())
+            precision.judge(samples.look(entries, lrs))
 
     @property
     def last_step(self) -> StepReport:

@@ -2,7 +2,8 @@
 
 Steps of bfloat16 and float16 parameters are computed in float32, and their states kept
 in it. A change below half the distance of two bfloat16 numbers, 0.2 to 0.4 % of the
-parameter, is lost then. What keeps it are options of every optimizer:
+parameter, is lost then; where that happens to most elements, `step` issues one
+`gradstep.PrecisionWarning`. What keeps it are options of every optimizer:
 
 master : {None, "float32", "split"}
     ``"float32"``: the parameter is kept in float32 beside (4 bytes) and stepped there;

@@ -1,7 +1,7 @@
 """An optimizer's tensors, bound to the engine that steps them."""
 
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -97,6 +97,11 @@ class Bound:
                 for part in _parts(g, method.options)
             )
         ]
+
+    @property
+    def slots(self) -> Sequence[Slot]:
+        """The parameters that are bound."""
+        return self._slots
 
     def _begun(self) -> Progress:
         slots, kernels = self._slots, [slot.kernel for slot in self._slots]

@@ -8,11 +8,13 @@ import torch
 
 from gradstep import storage
 from gradstep.declared import changed_after_a_step, is_part_of_betas
+from gradstep.precision import PrecisionCheck
 from gradstep.scaling import Scaling, StepReport, engine_scaling, refuse
 from gradstep.torch import cuda, device
 from gradstep.torch.bound import AS_THEY_ARE, NO_AMP, Bound
 from gradstep.torch.compiling import break_graph_at
 from gradstep.torch.loading import read
+from gradstep.torch.precision import Samples, rounded
 
 # What torch's own classes take beside the options of their rule, and what we do of it:
 # a step is always fused, can be captured on a device, and is not differentiable.
@@ -51,6 +53,7 @@ class Optimizer(torch.optim.Optimizer):
         self._fixed: list[Any] = []
         self._captured: list[Bound] = []  # graphs read and write what they have
         self._last: StepReport | Callable[[], StepReport] = NO_STEP
+        self._precision: PrecisionCheck | None = None
         super().__init__(params, defaults | inert)
 
     def _patch_step_function(self) -> None:
@@ -139,14 +142,43 @@ class Optimizer(torch.optim.Optimizer):
         where = f"{type(self).__name__}.step"
         scaling = engine_scaling(where, how) if how else AS_THEY_ARE
         self._last = NO_STEP
+        is_looked_at = self._is_looked_at()
         if self._bound is None or not self._step(self._bound, scaling):
             self._bind(scaling)
+        if is_looked_at:
+            self._look()
         if self._bound is not None and how:
             # Read when it is asked for: on a device one would wait for it.
             self._last = self._bound.report
             if how.get("nonfinite") == "raise":
                 refuse(where, how, self.last_step)
         return loss
+
+    def _is_looked_at(self) -> bool:
+        """Return whether a look at the coming step is due, and possible."""
+        if self._precision is None or not self._precision.is_due():
+            return False
+        # With torch.amp only the device knows whether a step is skipped.
+        return getattr(self, "found_inf", None) is None and not cuda.capturing()
+
+    def _look(self) -> None:
+        """Warn if the steps since the last look are lost in rounding."""
+        precision, bound = self._precision, self._bound
+        assert precision is not None
+        slots = [] if bound is None else rounded(bound.slots)
+        if bound is None or not slots or bound.report().skipped:
+            return
+        samples, precision.samples = precision.samples, Samples(slots)
+        precision.judge(samples.look(self.param_groups))
+
+    def _begin_looking(self, bound: Bound) -> None:
+        """Note what parameters are whose steps may be lost in rounding."""
+        slots = rounded(bound.slots)
+        if slots and self._precision is None:
+            codes = [slot.layout.param for slot in slots]
+            self._precision = precision = PrecisionCheck(type(self).__name__, codes)
+            samples = Samples(slots)
+            precision.begin(samples, samples.largest_rate(self.param_groups), steps=1)
 
     @property
     def last_step(self) -> StepReport:
@@ -224,6 +256,7 @@ class Optimizer(torch.optim.Optimizer):
                 "step began; take turns"
             )
         self._bound = bound
+        self._begin_looking(bound)
 
     def _check_capture(self) -> None:
         """Refuse to bind what a graph would have to bind again in each replay."""
@@ -314,6 +347,7 @@ class Optimizer(torch.optim.Optimizer):
         super().__setstate__(state)
         self._bound, self._fixed, self._last = None, [], NO_STEP
         self._captured = getattr(self, "_captured", [])
+        self._precision = None
         for group in self.param_groups:
             self._complete(group)
 
