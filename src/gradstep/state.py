@@ -14,6 +14,11 @@ from gradstep.storage import SCALE, Field, Layout
 
 # Keys of a group that are not options.
 STRUCTURE = ("params", "param_names")
+# Of schedule-free optimizers. In `param_groups`, as in the authors' package: whether
+# the parameters are trained; else they hold the average. In `state` of one that does:
+# where it is trained; of tensors, None where that is to be computed from the average.
+MODE = "train_mode"
+TRAINED = "y"
 # What schedulers keep in a group beside an option: "initial_lr", "max_momentum".
 _PREFIXES = ("initial_", "base_", "max_", "min_")
 
@@ -110,7 +115,7 @@ def read_state(
     arrays = {}
     fields = {k: v for k, v in unused.items() if k in names} | layout.fields
     for name, field in fields.items():
-        found = _read_array(
+        found = read_array(
             f"{where}[{name!r}]", saved[name], field.dtype, field.shape(array)
         )
         if layout.state == "blocks" and not _same_order(found, array):
@@ -153,7 +158,8 @@ def _same_order(state: Any, array: Any) -> bool:
     return bool(c or f or state.shape != array.shape)
 
 
-def _read_array(where: str, value: Any, dtype: Any, shape: tuple[int, ...]) -> Any:
+def read_array(where: str, value: Any, dtype: Any, shape: tuple[int, ...]) -> Any:
+    """Return a saved array, checked; nobody else writes to it."""
     if not isinstance(value, np.ndarray) or isinstance(value, np.ma.MaskedArray):
         kind = type(value).__name__
         raise TypeError(

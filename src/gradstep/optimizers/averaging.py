@@ -3,13 +3,15 @@
 from __future__ import annotations  # help() shows Grads, not what it stands for
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Unpack
 
 import numpy as np
 
+from gradstep import checks
 from gradstep.optimizer import Optimizer
 from gradstep.scaling import Scaling, StepReport
+from gradstep.state import MODE, TRAINED, matched, read_array
 from gradstep.structure import Grads
 
 
@@ -18,6 +20,10 @@ class Averaging(Optimizer, ABC):
 
     The parameter is part of their memory: whoever changes it between steps, by clamping
     it, say, changes the average.
+
+    They can be saved and copied in either mode. After `eval`, `state_dict` holds where
+    the parameters are trained, too: ``"y"`` in ``"state"``, and ``"train_mode"`` False
+    in ``"param_groups"``.
     """
 
     # What the parameters were when `eval` replaced them.
@@ -96,13 +102,69 @@ class Averaging(Optimizer, ABC):
         return super().check_grads(grads, **how)
 
     def state_dict(self) -> dict[str, Any]:
-        self._check_training("state_dict")
-        return super().state_dict()
+        saved = super().state_dict()
+        if self._held is not None:
+            for group in saved["param_groups"]:
+                group[MODE] = False
+            for state, y in zip(saved["state"].values(), self._held, strict=True):
+                state[TRAINED] = y.copy("K")
+        return saved
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        self._check_training("load_state_dict")
-        super().load_state_dict(state_dict)
+        """Go on from a `state_dict`: see `Optimizer.load_state_dict`.
+
+        The mode is that of `state_dict` from now on: where it was taken after `eval`,
+        the parameters are to hold the average, as they did, and `train` puts them back
+        to where they were trained.
+        """
+        where = f"{self._owner}.load_state_dict"
+        groups, keys = matched(where, state_dict, self._groups)
+        states = state_dict["state"]
+        y = None
+        if not _is_trained(where, groups):
+            y = tuple(
+                _read_y(f"{where}: state[{key!r}]", states.get(key), p)
+                for key, p in zip(keys, self._arrays, strict=True)
+            )
+            states = {key: _without(TRAINED, state) for key, state in states.items()}
+        groups = [_without(MODE, group) for group in state_dict["param_groups"]]
+        super().load_state_dict({**state_dict, "state": states, "param_groups": groups})
+        vars(self)["_held"] = y
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         self._check_training("add_param_group")
         super().add_param_group(group)
+
+
+def _is_trained(where: str, groups: Sequence[Mapping[str, Any]]) -> bool:
+    """Return the mode of saved groups, which is one for all."""
+    modes = [group.get(MODE, True) for group in groups]
+    for j, mode in enumerate(modes):
+        if not isinstance(mode, bool):
+            raise TypeError(
+                f"{where}: param_groups[{j}][{MODE!r}] must be bool, got "
+                f"{type(mode).__name__}"
+            )
+    if len(set(modes)) > 1:
+        raise ValueError(
+            f"{where}: {MODE!r} must be the same in all param_groups, got {modes}"
+        )
+    return bool(modes[0])
+
+
+def _read_y(where: str, state: Any, p: Any) -> Any:
+    """Return where a parameter is trained that holds the average."""
+    if not isinstance(state, Mapping) or TRAINED not in state:
+        raise KeyError(
+            f"{where} lacks {TRAINED!r}, where the parameter is trained, which after "
+            "eval() it holds"
+        )
+    y = state[TRAINED]
+    if isinstance(y, np.ndarray) and checks.code_of(y.dtype) == "bf16":
+        # Whether by the dtype of gradstep or of ml_dtypes.
+        y = y.view(p.dtype) if checks.code_of(p.dtype) == "bf16" else y
+    return read_array(f"{where}[{TRAINED!r}]", y, p.dtype, p.shape)
+
+
+def _without(key: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in entry.items() if k != key}

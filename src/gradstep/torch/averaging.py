@@ -8,8 +8,8 @@ import torch
 from gradstep import _core, storage
 from gradstep.assembly import find_kernel
 from gradstep.scaling import Scaling
+from gradstep.state import MODE, TRAINED
 from gradstep.torch import tensors
-from gradstep.torch.names import MODE, TRAINED
 from gradstep.torch.optimizer import Optimizer
 
 

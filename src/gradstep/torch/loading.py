@@ -8,9 +8,10 @@ import numpy as np
 import torch
 
 from gradstep import _core, checks, storage
+from gradstep.state import MODE, TRAINED
 from gradstep.storage import Field
 from gradstep.torch import tensors
-from gradstep.torch.names import MODE, TRAINED, state_name
+from gradstep.torch.names import state_name
 from gradstep.torch.official import TRANSLATIONS
 
 

@@ -35,12 +35,6 @@ STATES: Mapping[str, Mapping[str, str]] = {
     "Signum": {"m": "momentum_buffer"},
 }
 
-# Of schedule-free optimizers. In `param_groups`, as in the authors' package: whether
-# the parameters are trained; else they hold the average. In `state` of one that does:
-# where it is trained, or None where that is to be computed from the average.
-MODE = "train_mode"
-TRAINED = "y"
-
 # torch counts no steps of these: a buffer that is there has taken one.
 UNCOUNTED = frozenset({"SGD"})
 

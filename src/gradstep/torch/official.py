@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from gradstep.torch.names import MODE, TRAINED
+from gradstep.state import MODE, TRAINED
 
 States = dict[Any, dict[str, Any]]
 

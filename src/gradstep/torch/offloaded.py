@@ -10,13 +10,13 @@ from typing import Any
 import torch
 
 from gradstep.scaling import Scaling, StepReport
+from gradstep.state import MODE
 from gradstep.torch import mirrors
 from gradstep.torch.ahead import Ahead
 from gradstep.torch.averaging import Averaging
 from gradstep.torch.compiling import break_graph_at
 from gradstep.torch.copies import LANES, Lane
 from gradstep.torch.mirrors import Mirror
-from gradstep.torch.names import MODE
 from gradstep.torch.optimizer import UNTRACED, Optimizer
 
 
