@@ -15,6 +15,9 @@ enum {
     TO_L1 = 3,
 };
 
+_Static_assert(NARROW == 15, "lls_pass.h has a case for each number of columns");
+_Static_assert((int)NARROW < (int)GS_LANES, "lls_pass.h adds more columns in lanes");
+
 #define JOIN_(word, dtype, isa) word##_##dtype##_##isa
 #define JOIN(word, dtype, isa) JOIN_(word, dtype, isa)
 #define NAME(word) JOIN(word, DTYPE, ISA)

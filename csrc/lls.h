@@ -7,10 +7,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bounds.h"
+
 enum {
     /* The sums of a batch are those of its pieces of so many rows, added in their order:
      * threads take pieces, and the bits do not depend on how many threads there are. */
-    GS_PIECE = 128
+    GS_PIECE = 128,
+    GS_LLS_PACKED = 2 + GS_MAX_STATE, /* arrays of touched columns: w, g, states */
 };
 
 /* Where rows are read from. All matrices are row-major. */
@@ -59,7 +62,7 @@ typedef struct gs_lls_touched {
     uint32_t *place; /* L; i + 1 of each, 0 of the others. NULL if all are updated */
     int64_t *column;
     size_t count;
-    void *packed[8]; /* room for w, g and the states of the touched columns */
+    void *packed[GS_LLS_PACKED]; /* room for the arrays of the touched columns */
 } gs_lls_touched;
 
 /* Their numbers: `column` of the above, or of the only row of a batch. */

@@ -82,6 +82,10 @@ static void add(gs_lls *p, gs_lls_route route, size_t n)
     }
 }
 
+_Static_assert(sizeof((gs_lls_touched *)0)->packed >=
+                   (2 + GS_MAX_STATE) * sizeof(void *),
+               "step_packed has room for w, g and every state");
+
 /* A step by the rule's own loop over some columns, packed. */
 static void step_packed(gs_lls *p, gs_lls_columns c)
 {

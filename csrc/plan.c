@@ -95,6 +95,8 @@ static void set_keys(gs_storage *in, int64_t t)
         in->state[k].key = gs_key(in->seed, (uint64_t)t, in->number, 1 + k);
 }
 
+_Static_assert(GS_MAX_STATE <= 8 * sizeof((gs_kernel *)0)->copies, "a bit for each");
+
 /* States that begin as the parameter do so here, not when the optimizer is built:
  * parameters may be loaded in between. */
 static void copy_parameter(const gs_segment *s)

@@ -2,6 +2,8 @@
  * neighbours, then neighbours of those. */
 #include "reduce.h"
 
+_Static_assert(GS_LANES == 16, "gs_tree of scalar.h adds 16 lanes");
+
 void gs_reduce(const gs_segment *segment, double *sum)
 {
     const size_t blocks = gs_blocks(segment->n), sums = segment->kernel->sums;

@@ -14,6 +14,10 @@ enum {
         sizeof(float), /* between rooms: else all begin in one cache set */
 };
 
+_Static_assert((int)PIECE <= (int)GS_BLOCK, "take_over has room for a block");
+_Static_assert((int)PIECE % (int)GS_SCALED == 0, "a piece begins where a scale does");
+_Static_assert(GS_BLOCK % GS_SCALED == 0, "and so does a block");
+
 /* A segment of plain numbers, made once and moved from piece to piece. Arrays that are
  * not in code stay whole; what is decoded stands in rooms. Where only the gradient is in
  * code, a piece costs two calls and little else. */

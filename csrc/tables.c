@@ -2,6 +2,7 @@
 #include "launching.h"
 
 enum { SLOTS = 3 + 2 * GS_MAX_STATE + 1 };
+_Static_assert(GS_MOST(SLOTS) > 0, "a launch has room for a tensor with all arrays");
 
 /* The arrays of a tensor, in the order of rule_device.h; returns how many. */
 static size_t arrays_of(const gs_segment *x, uint64_t slot[SLOTS])

@@ -11,6 +11,7 @@ cdef extern from "lls_run.h" nogil:
         GS_PIECE
         GS_CSR32
         GS_CSR64
+        GS_LLS_PACKED
 
     ctypedef struct gs_lls_data:
         int form
@@ -52,7 +53,7 @@ cdef extern from "lls_run.h" nogil:
         uint32_t *place
         int64_t *column
         size_t count
-        void *packed[8]
+        void **packed
 
     ctypedef struct gs_lls_route:
         const int64_t *rows
