@@ -179,3 +179,6 @@ cdef class Engine:
     cdef int finish(self, const gs_report *report) except -1
     cdef int enter(self) except -1
     cdef void leave(self) noexcept
+    cdef int check_count(self) except -1
+    cpdef dict group_at(self, Py_ssize_t j)
+    cdef int refresh_group(self, Py_ssize_t j) except -1

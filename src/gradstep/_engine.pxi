@@ -205,6 +205,8 @@ cdef class Engine:
         or another number of keys, than at the last step, or now. Values are compared by
         identity, so must be immutable."""
         self.groups = groups
+        if j >= self.plan.groups:
+            raise IndexError(j)
         self.fields = fields
         self.on_change = on_change
         self.seen = [self._now(group) for group in groups]
@@ -214,6 +216,8 @@ cdef class Engine:
 
     def set_share(self, share):
         """Where arrays are parts of larger ones: share(which, sums) adds to sums, a row
+        if <size_t>len(groups) != self.plan.groups:
+            raise ValueError(f"{len(groups)} groups, expected {self.plan.groups}")
         for each of the arrays `which`, what the other parts have."""
         self.share = share
         self.plan.share = NULL
@@ -281,39 +285,59 @@ cdef class Engine:
     cdef int refresh(self) except -1:
         if self.groups is None:
             return 0
-        cdef Py_ssize_t j, k, fields = len(self.fields)
-        cdef object group
-        cdef list seen
-        cdef bint same
+        for j in range(len(self.seen)):
+            self.refresh_group(j)
+        return self.check_count()
+
+    def check_groups(self):
+        """Refuse groups that were added or removed past the optimizer, or are no dicts."""
+        for j in range(len(self.seen)):
+            self.group_at(j)
+
+    cdef int check_count(self) except -1:
         if len(self.groups) != len(self.seen):
             raise ValueError(
                 f"{self.owner}: param_groups has {len(self.groups)} groups, expected "
                 f"{len(self.seen)}; use add_param_group"
+        """Take over what users have changed in the groups.
+
+        Their values convert themselves by their own code, which may change the list of
+        groups, too; so it is looked at again after each."""
+        cdef Py_ssize_t j
             )
-        for j in range(len(self.groups)):
-            group = self.groups[j]
-            seen = self.seen[j]
-            if type(group) is not dict:
-                raise TypeError(
-                    f"{self.owner}: param_groups[{j}] must be a dict, got "
-                    f"{type(group).__name__}"
-                )
-            same = seen[fields] == len(group)
-            for k in range(fields):
-                if PyDict_GetItem(group, self.fields[k]) != <PyObject *>seen[k]:
-                    if not self.pass_through(j, k, group):
-                        same = False
-                        break
-            if not same:
-                self.on_change(j)
-                group = self.groups[j]
-                self.seen[j] = self._now(group)
+        return 0
+
+    cpdef dict group_at(self, Py_ssize_t j):
+        """Group j, if it is still a dict among as many as there were."""
+        self.check_count()
+        if not 0 <= j < len(self.groups):
+            raise IndexError(j)
+        group = self.groups[j]
+        if type(group) is not dict:
+            raise TypeError(
+                f"{self.owner}: param_groups[{j}] must be a dict, got "
+                f"{type(group).__name__}"
+            )
+        return group
+
+    cdef int refresh_group(self, Py_ssize_t j) except -1:
+        cdef dict group = self.group_at(j)
+        cdef list seen = self.seen[j]
+        cdef Py_ssize_t k, fields = len(self.fields)
+        cdef bint is_same = seen[fields] == len(group)
+        for k in range(fields):
+            if PyDict_GetItem(group, self.fields[k]) != <PyObject *>seen[k]:
+                if not self.pass_through(j, k, group):
+                    is_same = False
+                    break
+        if not is_same:
+            self.on_change(j)
+            self.seen[j] = self._now(self.group_at(j))
         return 0
 
     cdef bint pass_through(self, size_t j, Py_ssize_t k, dict group) except -1:
         """Take over a field that needs no other check, as a schedule's in each step."""
         cdef PyObject *found = PyDict_GetItem(group, self.fields[k])
-        cdef PyObject *known = PyDict_GetItem(<dict>self.direct[j], self.fields[k])
         if found == NULL:
             return False
         cdef object value = <object>found
@@ -327,6 +351,7 @@ cdef class Engine:
         if known == NULL or type(value) is not float and type(value) is not tuple:
             return False
         cdef tuple entry = <tuple>known
+        cdef PyObject *known = PyDict_GetItem(<dict>self.direct[j], self.fields[k])
         cdef tuple places = <tuple>entry[0]
         cdef tuple parts = <tuple>value if type(value) is tuple else (value,)
         cdef double low = entry[1], high = entry[2]

@@ -223,7 +223,9 @@ class Assembled(_Parts, Declared):
 
     def _group_changed(self, j: int) -> None:
         """Take over the options of group j, which someone has changed."""
-        group = self._groups[j]
+        options = self.checked(own_keys(self._engine.group_at(j)))
+        # Numbers convert themselves by users' code, which may have changed all of it.
+        group = self._engine.group_at(j)
         if group.get("params") is not self._bundles[j].arrays:
             raise ValueError(
                 f"{self._owner}: param_groups[{j}]['params'] was replaced; build a new "
@@ -232,7 +234,6 @@ class Assembled(_Parts, Declared):
         for name in self.options:
             if name not in group:
                 raise KeyError(f"{self._owner}: param_groups[{j}] has lost {name!r}")
-        options = self.checked(own_keys(group))
         self._check_storage(j, options, "cannot change")
         self._check_fixed(j, options)
         self._commit(j, options, self._prepared(j, options))

@@ -258,6 +258,7 @@ class Optimizer(Assembled):
                     if name not in group:
                         raise KeyError(f"{where}: param_groups[{j}] lacks {name!r}")
             options = [self.checked(own_keys(group)) for group in saved]
+            self._engine.check_groups()  # numbers convert themselves by users' code
             for j, found in enumerate(options):
                 self._check_storage(j, found, "of what is loaded differs")
             prepared = [self._prepared(j, found) for j, found in enumerate(options)]
