@@ -44,6 +44,11 @@ cdef inline bint alike(cnp.ndarray p, cnp.ndarray g) noexcept:
     )
 
 
+cdef inline bint is_of_type(cnp.ndarray a, int type_number) noexcept:
+    """Whether an array is of a dtype, in native byte order."""
+    return cnp.PyArray_TYPE(a) == type_number and cnp.PyArray_ISNOTSWAPPED(a)
+
+
 cpdef bint unchanged(cnp.ndarray p, cnp.ndarray view) noexcept:
     """Whether p is still what it was when the view was taken."""
     cdef int n = cnp.PyArray_NDIM(view)
@@ -54,6 +59,92 @@ cpdef bint unchanged(cnp.ndarray p, cnp.ndarray view) noexcept:
         and equal(cnp.PyArray_DIMS(p), cnp.PyArray_DIMS(view), n)
         and equal(cnp.PyArray_STRIDES(p), cnp.PyArray_STRIDES(view), n)
     )
+
+
+cdef object view_of = np.ndarray.view
+
+
+cdef cnp.ndarray base_view(cnp.ndarray a):
+    """A plain numpy.ndarray of the same memory, shape and dtype; runs no user's code."""
+    return view_of(a, np.ndarray)
+
+
+cdef object memory_of(a):
+    """What an array, or a buffer of one, is a view of; None where that is unknown."""
+    if isinstance(a, np.ndarray):
+        return <object>cnp.PyArray_BASE(a) if cnp.PyArray_BASE(a) != NULL else None
+    if isinstance(a, memoryview):
+        return a.obj
+    # as_strided puts an object of NumPy's own between an array and what it views.
+    return getattr(a, "base", None) if type(a).__module__.startswith("numpy.") else None
+
+
+cdef list owners_of(array):
+    """The arrays that own the memory that an array views, itself not among them."""
+    cdef list owners = []
+    owner = memory_of(array)
+    while owner is not None:
+        if isinstance(owner, np.ndarray) and cnp.PyArray_CHKFLAGS(
+            owner, cnp.NPY_ARRAY_OWNDATA
+        ):
+            owners.append(owner)
+        owner = memory_of(owner)
+    return owners
+
+
+cdef bint has_memory_of(cnp.ndarray owner, cnp.ndarray view) noexcept:
+    """Whether an array owns what it owned when the view was taken, in whatever shape."""
+    return (
+        cnp.PyArray_DATA(owner) == cnp.PyArray_DATA(view)
+        and cnp.PyArray_NBYTES(owner) == cnp.PyArray_NBYTES(view)
+    )
+
+
+cdef class MemoryWatch:
+    """Notices that arrays have been resized, reshaped or given another dtype or memory.
+
+    It notes how the arrays, which messages call `name`, are now, and where the memory is
+    of those that own it. It keeps views of all: numpy.ndarray.resize sees them in use.
+    With `is_pinning`, nobody can resize them as long as this is alive."""
+
+    def __cinit__(self, str name, arrays, *, bint is_pinning=False):
+        self.name = name
+        self.arrays = tuple(arrays)
+        self.owners = tuple([owner for a in self.arrays for owner in owners_of(a)])
+        self.views = tuple([base_view(a) for a in self.arrays])
+        self.owner_views = tuple([base_view(a) for a in self.owners])
+        self.pins = self.pin() if is_pinning else None
+
+    cpdef bint holds(self) noexcept:
+        """Whether all arrays are still what they were."""
+        cdef Py_ssize_t i
+        for i in range(len(self.arrays)):
+            if not unchanged(self.arrays[i], self.views[i]):
+                return False
+        return self.owners_hold()
+
+    cdef bint owners_hold(self) noexcept:
+        cdef Py_ssize_t i
+        for i in range(len(self.owners)):
+            if not has_memory_of(
+                <cnp.ndarray>self.owners[i], <cnp.ndarray>self.owner_views[i]
+            ):
+                return False
+        return True
+
+    cpdef int check(self) except -1:
+        """Raise if they are not."""
+        if not self.holds():
+            raise ValueError(
+                f"{self.name} was resized or reshaped while it was in use; pass a copy"
+            )
+        return 0
+
+    cdef list pin(self):
+        """Check, and keep NumPy from resizing an array, in whatever thread, as long as
+        what this returns is alive: it refuses to where there are weak references."""
+        self.check()
+        return [PyWeakref_NewRef(a, None) for a in (*self.arrays, *self.owners)]
 
 
 cdef class _Ranges:

@@ -146,11 +146,25 @@ cdef class _Ranges:
     cdef bint meets(self, uintptr_t at, size_t bytes) noexcept
 
 
+cdef class MemoryWatch:
+    cdef str name
+    cdef tuple arrays
+    cdef tuple views
+    cdef tuple owners
+    cdef tuple owner_views
+    cdef list pins
+    cpdef bint holds(self) noexcept
+    cdef bint owners_hold(self) noexcept
+    cpdef int check(self) except -1
+    cdef list pin(self)
+
+
 cdef class Engine:
     cdef gs_plan plan
     cdef readonly str owner
     cdef tuple arrays
     cdef tuple views
+    cdef tuple watches
     cdef tuple suffixes
     cdef object names
     cdef bint single
@@ -169,16 +183,18 @@ cdef class Engine:
     cdef tuple scalar_names(self, size_t i)
     cdef size_t sums_of(self, size_t i)
     cdef int refresh(self) except -1
+    cdef int check_count(self) except -1
+    cpdef dict group_at(self, Py_ssize_t j)
+    cdef int refresh_group(self, Py_ssize_t j) except -1
     cdef bint pass_through(self, size_t j, Py_ssize_t k, dict group) except -1
     cdef int bind_coded(self, size_t i, states, coding) except -1
     cdef int read_gradients_as(self, size_t i, cnp.ndarray a) except -1
+    cdef int check_unchanged(self, size_t i, str method, bint is_written) except -1
     cdef object take(self, grads)
     cdef object take_one(self, size_t i, g)
     cdef int check_overlap(self, size_t i, uintptr_t at, size_t bytes) except -1
     cdef bint share_sums(self, size_t live) except -1
     cdef int finish(self, const gs_report *report) except -1
+    cdef int check_ready(self) except -1
     cdef int enter(self) except -1
     cdef void leave(self) noexcept
-    cdef int check_count(self) except -1
-    cpdef dict group_at(self, Py_ssize_t j)
-    cdef int refresh_group(self, Py_ssize_t j) except -1

@@ -6,6 +6,8 @@ cimport numpy as cnp
 from cpython.dict cimport PyDict_GetItem
 from cpython.object cimport PyObject
 from cpython.pycapsule cimport PyCapsule_New
+from cpython.weakref cimport PyWeakref_NewRef
+from libc.limits cimport INT_MIN
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memset, strcmp
 
@@ -13,7 +15,7 @@ import os
 
 import numpy as np
 
-from gradstep import checks
+from gradstep import checks, dtypes
 
 from gradstep.capi cimport (
     GRADSTEP_API,
@@ -277,19 +279,42 @@ cdef const gs_codec *find_codec(str code) except NULL:
     raise KeyError(code)
 
 
+cdef bint holds_code(str code, cnp.ndarray a) except -1:
+    """Whether an array's dtype is that of a code, or that of its bits."""
+    cdef int type_number = cnp.PyArray_TYPE(a)
+    if not cnp.PyArray_ISNOTSWAPPED(a):
+        return False
+    if code == "blocks":
+        return type_number == cnp.NPY_UINT8
+    if type_number == cnp.NPY_UINT16:
+        return True
+    word = dtypes.code_of(<object>cnp.PyArray_DESCR(a))
+    return word == ("f16" if code == "f16" else "bf16")
+
+
+cdef bint holds_beside(str code, cnp.ndarray a) noexcept:
+    """Whether an array's dtype is that of what stands beside arrays in a code."""
+    if code == "blocks":
+        return is_of_type(a, cnp.NPY_FLOAT32)
+    # Bits, which torch has as int16.
+    return is_of_type(a, cnp.NPY_UINT16) or is_of_type(a, cnp.NPY_INT16)
+
+
 cdef gs_coded coded_array(str code, cnp.ndarray a, cnp.ndarray beside) except *:
     """An array and what stands beside it, checked, as C takes it."""
     cdef gs_coded found = gs_coded(find_codec(code), cnp.PyArray_DATA(a), NULL, 0)
     cdef size_t n = cnp.PyArray_SIZE(a)
     cdef size_t share = found.codec.share
-    if <size_t>cnp.PyArray_ITEMSIZE(a) != found.codec.size:
-        raise ValueError(f"an array of {a.dtype} is not in the code {code}")
+    if not holds_code(code, a):
+        raise ValueError(f"an array of {<object>cnp.PyArray_DESCR(a)} is not in the code {code}")
     if found.codec.beside_size:
         if (
             beside is None
             or <size_t>cnp.PyArray_NBYTES(beside)
             != (n + share - 1) // share * found.codec.beside_size
+            or not holds_beside(code, beside)
             or not cnp.PyArray_ISBEHAVED(beside)
+            or not cnp.PyArray_ISONESEGMENT(beside)
         ):
             raise ValueError(f"what stands beside an array in {code} does not fit it")
         found.beside = cnp.PyArray_DATA(beside)
@@ -317,7 +342,7 @@ def decode(str code, cnp.ndarray a, cnp.ndarray beside):
     cdef gs_coded found = coded_array(code, a, beside)
     if not cnp.PyArray_ISONESEGMENT(a):
         raise ValueError("an array to decode has gaps")
-    cdef cnp.ndarray x = np.empty(a.size, np.float32)
+    cdef cnp.ndarray x = np.empty(cnp.PyArray_SIZE(a), np.float32)
     cdef gs_fpenv before = gs_fpenv_enter()
     found.codec.decode(&found, 0, cnp.PyArray_SIZE(x), <float *>cnp.PyArray_DATA(x))
     gs_fpenv_leave(before)
@@ -364,7 +389,7 @@ def allocate(tuple shape, cnp.dtype d, bint zeroed):
 
 cdef size_t past_line(cnp.ndarray a):
     """How far a starts past a cache line, in whole elements."""
-    cdef size_t size = a.dtype.itemsize
+    cdef size_t size = cnp.PyArray_ITEMSIZE(a)
     return <uintptr_t>cnp.PyArray_DATA(a) % GS_LINE // size * size
 
 
@@ -386,7 +411,7 @@ def allocate_like(list wanted):
         bytes = d.itemsize
         for extent in shape:
             bytes *= extent
-        past = past_line(a) if d.itemsize == a.dtype.itemsize else 0
+        past = past_line(a) if d.itemsize == cnp.PyArray_ITEMSIZE(a) else 0
         places.append((past, bytes))
         together += room(past, bytes) if bytes < GS_HUGE_PAGE else 0
     cdef _Block shared = None

@@ -3,6 +3,10 @@
 # What the C loops take for granted is established here: arrays without gaps, of the
 # kernel's type, that overlap nothing else that is written.
 
+# Of no array: user-defined dtypes of NumPy 2 all have -1.
+cdef int NO_TYPE = INT_MIN
+
+
 cdef class Engine:
     """Steps of a fixed set of arrays: one C call for all of them, without the GIL.
 
@@ -30,11 +34,13 @@ cdef class Engine:
             raise MemoryError("no memory for the plan of an optimizer")
         cdef gs_tensor *x
         cdef cnp.ndarray p
-        cdef list views = []
+        cdef list views = [], watches = []
         for i, array in enumerate(arrays):
             checks.parameter(self.owner, suffixes[i], array)
             p = array
-            views.append(p.view())
+            views.append(base_view(p))
+            # Mostly there is none to be looked at in every step.
+            watches.append(MemoryWatch(owner, [p]) if owners_of(p) else None)
             x = self.plan.tensor + <size_t>i
             if not 0 <= group_of[i] < groups:
                 raise IndexError(group_of[i])
@@ -42,7 +48,7 @@ cdef class Engine:
             x.segment.n = cnp.PyArray_SIZE(p)
         if not gs_plan_reserve(&self.plan):
             raise MemoryError("no memory for the sums of an optimizer")
-        self.views = tuple(views)
+        self.views, self.watches = tuple(views), tuple(watches)
 
     def __dealloc__(self):
         gs_plan_free(&self.plan)
@@ -52,8 +58,8 @@ cdef class Engine:
         """Note what steps write to, to be searched by `take`."""
         cdef cnp.ndarray a
         written = []
-        for i, array in enumerate(self.arrays):
-            for a in (array, *self.states[i]):
+        for i, view in enumerate(self.views):
+            for a in (view, *self.states[i]):
                 if cnp.PyArray_SIZE(a):
                     at = <uintptr_t>cnp.PyArray_DATA(a)
                     written.append((at, at + <size_t>cnp.PyArray_NBYTES(a), i))
@@ -94,21 +100,22 @@ cdef class Engine:
         cdef cnp.ndarray p = self.arrays[i], a
         if len(states) != len(kernel.state):
             raise ValueError(f"{kernel!r} does not fit array {i} and its states")
-        for a in states:
-            if not (alike(p, a) and cnp.PyArray_ISBEHAVED(a)):
-                raise ValueError(f"a state does not fit array {i}")
+        cdef int arithmetic = cnp.NPY_FLOAT32 if kernel.dtype == "f32" else cnp.NPY_FLOAT64
         code, state_code = (None, None) if coding is None else (coding[0], coding[3])
-        # What is in code is looked at by coded_array.
-        if code is None and <size_t>cnp.PyArray_ITEMSIZE(p) != kernel.ptr.param_size:
+        # coded_array looks at the dtypes of reduced-precision storage.
+        if code is None and not is_of_type(p, arithmetic):
             raise ValueError(f"{kernel!r} does not fit array {i}")
         for a in states:
-            size = kernel.ptr.state_size
-            if state_code is None and <size_t>cnp.PyArray_ITEMSIZE(a) != size:
+            if not (
+                alike(p, a)
+                and cnp.PyArray_ISBEHAVED(a)
+                and (state_code is not None or is_of_type(a, arithmetic))
+            ):
                 raise ValueError(f"a state does not fit array {i}")
         s.kernel, s.p, s.storage, s.g = kernel.ptr, cnp.PyArray_DATA(p), NULL, NULL
         for k, a in enumerate(states):
             s.state[<size_t>k] = cnp.PyArray_DATA(a)
-        self.states[i] = states
+        self.states[i] = tuple([base_view(a) for a in states])
         if self.plan.storage != NULL:
             memset(self.plan.storage + i, 0, sizeof(gs_storage))
         if coding is not None:
@@ -130,7 +137,7 @@ cdef class Engine:
                 found.state[<size_t>k] = coded_array(state_code, a, scales[k])
         if master is not None:
             a = master
-            if not (alike(p, a) and cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT32):
+            if not (alike(p, a) and is_of_type(a, cnp.NPY_FLOAT32)):
                 raise ValueError(f"a master does not fit array {i}")
             self.plan.tensor[i].segment.p = cnp.PyArray_DATA(a)
             found.master = True
@@ -138,20 +145,23 @@ cdef class Engine:
             found.reads = True
         else:
             found.seed, found.number = key
-        more = [a for a in (beside, master, *scales) if a is not None]
-        self.states[i] = (*states, *more)
+        more = [base_view(a) for a in (beside, master, *scales) if a is not None]
+        self.states[i] = (*self.states[i], *more)
         return 0
 
     cdef int read_gradients_as(self, size_t i, cnp.ndarray a) except -1:
         """Gradients of array i are of the type of `a` from now on."""
         cdef gs_segment *s = &self.plan.tensor[i].segment
         cdef gs_storage *found
-        code = checks.code_of(a.dtype)
+        code = dtypes.code_of(<object>cnp.PyArray_DESCR(a))
         if code is not None and not gs_plan_reserve_storage(&self.plan):
             raise MemoryError("no memory for the storage of an optimizer")
         s.g = NULL  # none of this type has been checked yet
-        # Types with fields have one number, whatever their fields.
-        self.grad_type[i] = -1 if a.dtype.fields is not None else cnp.PyArray_TYPE(a)
+        # Dtypes with fields share one number, as do all user-defined ones of NumPy 2: a
+        # gradient of either is looked at in every step.
+        self.grad_type[i] = cnp.PyArray_TYPE(a)
+        if self.grad_type[i] < 0 or self.grad_type[i] == cnp.NPY_VOID:
+            self.grad_type[i] = NO_TYPE
         if self.plan.storage == NULL:
             return 0
         found = self.plan.storage + i
@@ -195,6 +205,8 @@ cdef class Engine:
         """A changed field of group j that is a key of `direct`, to (places, low, high),
         goes to those hyperparameters without `on_change`, if it is a float in (low, high)
         or a tuple of one for each place."""
+        if j >= self.plan.groups:
+            raise IndexError(j)
         for places, _, _ in direct.values():
             if not all(0 <= k < GS_MAX_HYPER for k in places):
                 raise IndexError(places)
@@ -204,9 +216,9 @@ cdef class Engine:
         """Before each step, call on_change(j) if groups[j] has other values in `fields`,
         or another number of keys, than at the last step, or now. Values are compared by
         identity, so must be immutable."""
+        if <size_t>len(groups) != self.plan.groups:
+            raise ValueError(f"{len(groups)} groups, expected {self.plan.groups}")
         self.groups = groups
-        if j >= self.plan.groups:
-            raise IndexError(j)
         self.fields = fields
         self.on_change = on_change
         self.seen = [self._now(group) for group in groups]
@@ -216,8 +228,6 @@ cdef class Engine:
 
     def set_share(self, share):
         """Where arrays are parts of larger ones: share(which, sums) adds to sums, a row
-        if <size_t>len(groups) != self.plan.groups:
-            raise ValueError(f"{len(groups)} groups, expected {self.plan.groups}")
         for each of the arrays `which`, what the other parts have."""
         self.share = share
         self.plan.share = NULL
@@ -283,6 +293,11 @@ cdef class Engine:
     # -- one step
 
     cdef int refresh(self) except -1:
+        """Take over what users have changed in the groups.
+
+        Their values convert themselves by their own code, which may change the list of
+        groups, too; so it is looked at again after each."""
+        cdef Py_ssize_t j
         if self.groups is None:
             return 0
         for j in range(len(self.seen)):
@@ -299,11 +314,6 @@ cdef class Engine:
             raise ValueError(
                 f"{self.owner}: param_groups has {len(self.groups)} groups, expected "
                 f"{len(self.seen)}; use add_param_group"
-        """Take over what users have changed in the groups.
-
-        Their values convert themselves by their own code, which may change the list of
-        groups, too; so it is looked at again after each."""
-        cdef Py_ssize_t j
             )
         return 0
 
@@ -341,6 +351,7 @@ cdef class Engine:
         if found == NULL:
             return False
         cdef object value = <object>found
+        cdef PyObject *known = PyDict_GetItem(<dict>self.direct[j], self.fields[k])
         cdef list seen = self.seen[j]
         cdef double now, then
         if type(value) is float and type(seen[k]) is float:
@@ -351,7 +362,6 @@ cdef class Engine:
         if known == NULL or type(value) is not float and type(value) is not tuple:
             return False
         cdef tuple entry = <tuple>known
-        cdef PyObject *known = PyDict_GetItem(<dict>self.direct[j], self.fields[k])
         cdef tuple places = <tuple>entry[0]
         cdef tuple parts = <tuple>value if type(value) is tuple else (value,)
         cdef double low = entry[1], high = entry[2]
@@ -375,8 +385,7 @@ cdef class Engine:
         and if guard, there is no step where elements are not finite: see `report`.
         """
         cdef gs_scaling scaling = scaled(grad_scale, clip_norm, guard)
-        if not self.ready:
-            raise ValueError(f"{self.owner}: an array has no kernel yet")
+        self.check_ready()
         self.enter()
         try:
             self.refresh()
@@ -387,6 +396,11 @@ cdef class Engine:
             return not self.found.skipped
         finally:
             self.leave()
+
+    cdef int check_ready(self) except -1:
+        if not self.ready:
+            raise ValueError(f"{self.owner}: an array has no kernel yet")
+        return 0
 
     def report(self):
         """Of the last step: norm, factor, count of elements that are not finite, whether
@@ -400,6 +414,7 @@ cdef class Engine:
         cdef gs_scaling scaling = scaled(grad_scale, clip_norm, guard)
         cdef gs_report found
         cdef size_t i
+        self.check_ready()
         self.enter()
         try:
             self.refresh()
@@ -416,6 +431,7 @@ cdef class Engine:
     def sums(self, grads):
         """What the kernel of each array gathers, all of which have gradients."""
         cdef double *found = self.plan.sum
+        self.check_ready()
         self.enter()
         try:
             held = self.take(grads)
@@ -430,6 +446,30 @@ cdef class Engine:
 
     cdef size_t sums_of(self, size_t i):
         return self.plan.tensor[i].segment.kernel.sums
+
+    cdef int check_unchanged(self, size_t i, str method, bint is_written) except -1:
+        """Refuse an array that is no longer what it was when it was checked."""
+        cdef cnp.ndarray p = self.arrays[i]
+        cdef MemoryWatch watch = <MemoryWatch>self.watches[i]
+        if (
+            unchanged(p, self.views[i])
+            and (cnp.PyArray_ISWRITEABLE(p) or not is_written)
+            and (watch is None or watch.owners_hold())
+        ):
+            return 0
+        raise ValueError(
+            f"{self.owner}{method}: params{self.suffixes[i]} was resized, reshaped, "
+            "moved, made read-only or of another type since the optimizer was built; "
+            "build a new one"
+        )
+
+    def parameters(self, bint are_written):
+        """The arrays, each as a plain numpy.ndarray; raises if one has changed its shape,
+        dtype or memory since, or is to be written and cannot be."""
+        cdef size_t i
+        for i in range(self.plan.tensors):
+            self.check_unchanged(i, "", are_written)
+        return tuple([np.asarray(p) for p in self.arrays])
 
     cdef object take(self, grads):
         """Check all gradients; returns references that keep them alive."""
@@ -451,12 +491,7 @@ cdef class Engine:
         if g is None:
             x.moving = False
             return None
-        if not (unchanged(p, self.views[i]) and cnp.PyArray_ISWRITEABLE(p)):
-            raise ValueError(
-                f"{self.owner}.step: params{self.suffixes[i]} was resized, reshaped, "
-                "moved, made read-only or of another type since the optimizer was built; "
-                "build a new one"
-            )
+        self.check_unchanged(i, ".step", True)
         if not (
             cnp.PyArray_CheckExact(g)
             and cnp.PyArray_TYPE(<cnp.ndarray>g) == self.grad_type[i]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gradstep import _core, checks, storage
+from gradstep import _core, checks, dtypes, storage
 from gradstep.declared import (
     Declared,
     changed_after_a_step,
@@ -21,21 +21,19 @@ from gradstep.state import own_keys
 from gradstep.storage import Field, Layout
 from gradstep.structure import Bundle, Params, as_groups, bundle, check_group
 
-# The words by which C calls the types of arithmetic.
-DTYPE_WORDS = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
-
 
 def find_kernel(name: str, rule: str, array: Any) -> _core.Kernel:
     """Return a rule's kernel for an array, which messages call `name`."""
-    kind = checks.arithmetic(array.dtype)
-    if kind is None:
-        is_real = array.dtype.kind in "biuf"
+    dtype = np.asarray(array).dtype
+    word = dtypes.arithmetic(dtype)
+    if word is None:
+        is_real = dtype.kind in "biuf"
         remedy = "; pass a.astype('float64')" if is_real else "; pass real numbers"
         raise TypeError(
-            f"{name} has dtype {array.dtype}, expected one of float32, float64, "
-            f"bfloat16, float16{checks.complex_hint('a', array.dtype) or remedy}"
+            f"{name} has dtype {dtype}, expected one of float32, float64, bfloat16, "
+            f"float16{checks.complex_hint('a', dtype) or remedy}"
         )
-    return _core.find(rule, DTYPE_WORDS[kind])
+    return _core.find(rule, word)
 
 
 class Kept(NamedTuple):
@@ -52,7 +50,9 @@ class Kept(NamedTuple):
 
 def new_arrays(fields: Sequence[tuple[Any, Field]]) -> list[Any]:
     """Return arrays of zeros, each for a field beside a parameter."""
-    return _core.allocate_like([(p, x.dtype, x.shape(p)) for p, x in fields])
+    return _core.allocate_like(
+        [(p, x.dtype, x.shape(np.asarray(p))) for p, x in fields]
+    )
 
 
 class _Parts:
@@ -133,6 +133,7 @@ class Assembled(_Parts, Declared):
         check_group(f"{self._owner}.add_param_group: group", group)
         with self._engine:
             self._engine.settle()
+            self._parameters()  # the new engine would believe what they are by now
             taken, n = self._taken(), len(self._groups)
             before = dict(vars(self))
             try:
@@ -214,7 +215,7 @@ class Assembled(_Parts, Declared):
             self._commit(j, options, self._prepared(j, options))
         for i, progress in enumerate(taken):
             self._restore(i, **progress)
-        codes = [checks.code_of(p.dtype) for p in self._rounded_arrays().values()]
+        codes = [dtypes.code_of(p.dtype) for p in self._rounded_arrays().values()]
         if codes and vars(self).get("_precision") is None:
             vars(self)["_precision"] = PrecisionCheck(self._owner, codes)
         fields = ("params", *self.options)
@@ -247,8 +248,9 @@ class Assembled(_Parts, Declared):
         rule : another one than that of these options.
         """
         name = f"{self._owner}: params{self._suffixes[i]}"
-        kernel = find_kernel(name, rule or self.rule(options), self._arrays[i])
-        return kernel, storage.layout(name, kernel, self._arrays[i].dtype, options)
+        array = np.asarray(self._arrays[i])
+        kernel = find_kernel(name, rule or self.rule(options), array)
+        return kernel, storage.layout(name, kernel, array.dtype, options)
 
     def _unused_fields(self, i: int, options: Mapping[str, Any]) -> dict[str, Field]:
         """Return what only rules for other options keep beside array i."""
@@ -368,21 +370,32 @@ class Assembled(_Parts, Declared):
 
     def _rounded_arrays(self) -> dict[int, Any]:
         """Return, by number, bfloat16 and float16 parameters rounded to nearest."""
+        parameters = self._parameters()
         return {
-            i: self._arrays[i]
+            i: parameters[i]
             for j, own in enumerate(self._storage)
             if own["master"] is None and own["rounding"] == "nearest"
             for i in self._indices(j)
-            if checks.code_of(self._arrays[i].dtype) is not None
-            and self._arrays[i].size
+            if dtypes.code_of(parameters[i].dtype) is not None and parameters[i].size
         }
 
     def _exact(self) -> tuple[Any, ...]:
         """Return the parameters as they are stepped: a master where there is one."""
         return tuple(
             storage.exact(p, states)
-            for p, states in zip(self._arrays, self._states, strict=True)
+            for p, states in zip(self._parameters(), self._states, strict=True)
         )
+
+    def _parameters(self, *, are_written: bool = False) -> tuple[Any, ...]:
+        """Return the parameters, subclasses as plain `numpy.ndarray`.
+
+        Raises
+        ------
+        ValueError
+            If one was resized, reshaped or given other memory, or is to be written and
+            was made read-only.
+        """
+        return self._engine.parameters(are_written)
 
     def _engine_over(
         self,
@@ -413,16 +426,17 @@ class Assembled(_Parts, Declared):
         engine.bound()
         return engine
 
-    def _out(self, where: str, out: Any) -> tuple[Any, ...]:
-        """Return arrays like the parameters: new ones, or those of `out`, checked."""
-        if out is None:
-            return tuple(np.empty_like(p, subok=False) for p in self._arrays)
-        found = tuple(self._flat(where, out))
-        for a, p, suffix in zip(found, self._arrays, self._suffixes, strict=True):
+    def _new_like_parameters(self) -> tuple[Any, ...]:
+        """Return uninitialised arrays of the parameters' shapes, dtypes and orders."""
+        return tuple(np.empty_like(p) for p in self._parameters())
+
+    def _check_out(self, where: str, out: Sequence[Any]) -> None:
+        """Check that results like the parameters can be written to arrays of a user."""
+        parameters = self._parameters()
+        for a, p, suffix in zip(out, parameters, self._suffixes, strict=True):
             checks.output(f"{where}{suffix}", a, p)
         states = [a for states in self._states for a in states.values()]
-        checks.apart(where, found, [*self._arrays, *states])
-        return found
+        checks.apart(where, out, [*parameters, *states])
 
     def _rebuilt(self, arrays: tuple[Any, ...]) -> Any:
         """Return arrays in the structure of the parameters; for groups, a list."""

@@ -1,35 +1,19 @@
 """What may be a parameter, and what may be its gradient.
 
 Each function returns, or raises naming the argument, the value and the remedy.
+
+Subclasses of `numpy.ndarray` may say anything in their properties (`shape`, `flags`,
+`dtype`). So every array is looked at through `base_array`, as a plain `numpy.ndarray`
+of the same memory, which says what NumPy's own C code works by.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 
-# Two bytes with a name: NumPy has no type for it.
-BFLOAT16 = np.dtype([("bfloat16", np.uint16)])
-
-
-def code_of(dtype: Any) -> str | None:
-    """Return C's word for numbers of fewer bits than float32; None for all others."""
-    if dtype == BFLOAT16 or (dtype.name == "bfloat16" and dtype.itemsize == 2):
-        return "bf16"
-    return "f16" if dtype == np.float16 else None
-
-
-def arithmetic(dtype: Any) -> Any:
-    """Return the type in which numbers of a type are stepped, None if there is none."""
-    if code_of(dtype) is not None:
-        return np.dtype(np.float32)
-    return dtype if dtype in (np.float32, np.float64) else None
-
-
-def _is_plain(a: object) -> TypeGuard[Any]:
-    """Whether memory is all that there is to an array: a mask, say, is more."""
-    return isinstance(a, np.ndarray) and not isinstance(a, np.ma.MaskedArray)
+from gradstep import dtypes
 
 
 def _kind(a: object) -> str:
@@ -50,19 +34,44 @@ def remedy(a: object, letter: str) -> str:
     return f"; pass np.from_dlpack({letter})" if can_share else ""
 
 
-def written_remedy(a: object) -> str:
+def written_remedy(a: object, letter: str) -> str:
     """Return the same for arrays that are written to: a copy would be lost."""
-    text = remedy(a, "a")
-    return f"{text.replace('pass', 'pass a =')}, which is written to" if text else ""
+    text = remedy(a, letter)
+    if not text:
+        return ""
+    return f"{text.replace('pass', f'pass {letter} =')}, which is written to"
 
 
-def parameter(owner: str, suffix: str, a: object) -> None:
+def is_array(a: object) -> bool:
+    """Return whether memory is all that there is to an array: a mask, say, is more.
+
+    By the type itself: `isinstance` believes what an object says of its class.
+    """
+    kind = type(a)
+    return issubclass(kind, np.ndarray) and not issubclass(kind, np.ma.MaskedArray)
+
+
+def base_array(
+    name: str,
+    a: object,
+    expected: str = "a numpy.ndarray",
+    *,
+    letter: str = "a",
+    advice: Callable[[object, str], str] = remedy,
+) -> Any:
+    """Return an array as a plain `numpy.ndarray`: itself, or a view of a subclass.
+
+    Messages say what to do about anything else by `advice`, which calls it `letter`.
+    """
+    if not is_array(a):
+        raise TypeError(f"{name} must be {expected}, got {_kind(a)}{advice(a, letter)}")
+    return np.asarray(a)
+
+
+def parameter(owner: str, suffix: str, array: object) -> None:
     """Check that steps can change an array in place."""
     name = f"{owner}: params{suffix}"
-    if not _is_plain(a):
-        raise TypeError(
-            f"{name} must be a numpy.ndarray, got {_kind(a)}{written_remedy(a)}"
-        )
+    a = base_array(name, array, advice=written_remedy)
     if not a.dtype.isnative:
         raise TypeError(
             f"{name} has byte order {a.dtype.str!r}; convert it with "
@@ -130,35 +139,35 @@ def complex_hint(array: str, dtype: Any) -> str:
     )
 
 
-def gradient(owner: str, suffix: str, p: Any, g: Any) -> Any:
+def gradient(owner: str, suffix: str, parameter: Any, gradient: Any) -> Any:
     """Return the gradient as an exact array in its parameter's order of elements."""
     name = f"{owner}.step: grads{suffix}"
-    if isinstance(g, np.generic):
-        g = np.asarray(g)  # NumPy makes scalars of 0-d results
-    if not _is_plain(g):
-        raise TypeError(
-            f"{name} must be a numpy.ndarray or None, got {_kind(g)}{remedy(g, 'g')}"
-        )
-    kind = arithmetic(p.dtype)
-    if not g.dtype.isnative or arithmetic(g.dtype) != kind or kind is None:
-        accepted = (kind or p.dtype).name
+    if isinstance(gradient, np.generic):
+        gradient = np.asarray(gradient)  # NumPy makes scalars of 0-d results
+    g = base_array(name, gradient, "a numpy.ndarray or None", letter="g")
+    p = np.asarray(parameter)
+    word = dtypes.arithmetic(p.dtype)
+    # Two words, or None, which a parameter's is not: nothing that NumPy converts.
+    if word is None or dtypes.arithmetic(g.dtype) != word:
+        accepted = p.dtype.name if word is None else dtypes.name_of(word)
+        # NumPy would convert the bits of this one as integers.
+        is_bfloat16 = dtypes.is_same(g.dtype, dtypes.BFLOAT16)
+        conversion = "of g = gradstep.from_bfloat16(g)" if is_bfloat16 else ""
+        remedy = f"; pass g.astype({accepted!r}) {conversion}".rstrip()
         raise TypeError(
             f"{name} has dtype {g.dtype}, its parameter {p.dtype}"
-            + (complex_hint("g", g.dtype) or f"; pass g.astype({accepted!r})")
+            f"{complex_hint('g', g.dtype) or remedy}"
         )
     if g.shape != p.shape:
         raise ValueError(f"{name} has shape {g.shape}, its parameter {p.shape}")
     order: Any = "C" if p.flags.c_contiguous else "F"
-    return np.array(g, dtype=g.dtype, order=order, subok=False, copy=None)
+    return np.array(g, dtype=g.dtype, order=order, copy=None)
 
 
-def output(name: str, a: object, like: Any) -> None:
+def output(name: str, array: object, parameter: Any) -> None:
     """Check that results of a parameter's shape, dtype and order can be written."""
-    if not _is_plain(a):
-        raise TypeError(
-            f"{name} must be a numpy.ndarray, got {_kind(a)}{written_remedy(a)}"
-        )
-    if a.dtype != like.dtype:
+    a, like = base_array(name, array, advice=written_remedy), np.asarray(parameter)
+    if not dtypes.is_same(a.dtype, like.dtype):
         hint = complex_hint("a", a.dtype)
         raise TypeError(f"{name} has dtype {a.dtype}, its parameter {like.dtype}{hint}")
     if a.shape != like.shape:
@@ -173,17 +182,20 @@ def output(name: str, a: object, like: Any) -> None:
 
 def is_view_of_all(a: object, of: Any) -> bool:
     """Return whether an array has the very elements of another one, in its shape."""
-    if not _is_plain(a) or (a.shape, a.strides) != (of.shape, of.strides):
+    if not is_array(a):
         return False
-    here, there = (x.__array_interface__["data"][0] for x in (a, of))
-    return bool(here == there and a.dtype == of.dtype)
+    x, y = np.asarray(a), np.asarray(of)
+    if (x.shape, x.strides) != (y.shape, y.strides):
+        return False
+    here, there = (z.__array_interface__["data"][0] for z in (x, y))
+    return bool(here == there and dtypes.is_same(x.dtype, y.dtype))
 
 
 def apart(name: str, written: Sequence[Any], others: Sequence[Any]) -> None:
     """Check that arrays without gaps overlap neither each other nor others."""
     ranges = sorted(
         (start, start + a.nbytes, k < len(written))
-        for k, a in enumerate([*written, *others])
+        for k, a in enumerate(map(np.asarray, [*written, *others]))
         if a.nbytes and (start := a.__array_interface__["data"][0])
     )
     for left, right in pairwise(ranges):

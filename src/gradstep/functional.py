@@ -3,7 +3,9 @@
 from collections.abc import MutableMapping
 from typing import Any
 
-from gradstep import _core, checks, storage
+import numpy as np
+
+from gradstep import _core, checks, dtypes, storage
 from gradstep.assembly import find_kernel
 from gradstep.declared import state_names
 from gradstep.optimizer import OPTIMIZERS, Optimizer
@@ -47,9 +49,8 @@ def init(
     kind, found, kernel = _resolved("init", method, params, options)
     kind.check_new(found)
     first = kind.initial(found)
-    arrays = _core.allocate_like(
-        [(params, params.dtype, params.shape)] * len(kernel.state)
-    )
+    p = np.asarray(params)
+    arrays = _core.allocate_like([(p, p.dtype, p.shape)] * len(kernel.state))
     states = dict(zip(kernel.state, arrays, strict=True))
     for name, value in first.items():
         if name in states:
@@ -143,10 +144,17 @@ def _resolved(
             f"use gradstep.{kind.__name__}"
         )
     checks.parameter(f"functional.{where}", "", params)
-    if not storage.plain(found) or checks.code_of(params.dtype) is not None:
+    if name := storage.requested(found):
         raise ValueError(
-            f"functional.{where}: parameters and states of fewer bits than float32 "
-            f"are for gradstep.{kind.__name__}; pass float32 and no options of storage"
+            f"functional.{where}: {name} must be {kind.default_options[name]!r}, got "
+            f"{found[name]!r}; parameters and states of fewer bits than float32 are "
+            f"for gradstep.{kind.__name__}"
+        )
+    dtype = np.asarray(params).dtype
+    if dtypes.code_of(dtype) is not None:
+        raise ValueError(
+            f"functional.{where}: params has dtype {dtype}; parameters of fewer bits "
+            f"than float32 are for gradstep.{kind.__name__}: pass float32"
         )
     return (
         kind,

@@ -16,7 +16,7 @@ import math
 import numbers
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 
@@ -121,14 +121,15 @@ class Whole(Option):
     """A whole number, at least 0."""
 
     def check(self, owner: str, name: str, value: object) -> Any:
-        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        if not is_integer(value):
             kind = type(value).__name__
             raise TypeError(f"{owner}: {name} must be int, got {kind}")
-        if not 0 <= int(value) < 2**53:
+        n = int(value)
+        if not 0 <= n < 2**53:
             raise ValueError(
                 f"{owner}: {name} must be in [0, 2**53), got {as_text(value)}"
             )
-        return int(value)
+        return n
 
     def put(self, numbers: dict[str, float], name: str, value: Any) -> None:
         numbers[name] = float(value)
@@ -199,9 +200,21 @@ class Like(Option):
         numbers.update(self.meaning[value])
 
 
+def is_real(value: object) -> TypeGuard[numbers.Real]:
+    """Return whether a value is a real number, which a flag or a duration is not."""
+    # NumPy counts its durations among its integers.
+    no_number = isinstance(value, (bool, np.timedelta64))
+    return isinstance(value, numbers.Real) and not no_number
+
+
+def is_integer(value: object) -> TypeGuard[int]:
+    """Return whether a value is an integer, of Python or NumPy."""
+    return is_real(value) and isinstance(value, numbers.Integral)
+
+
 def as_float(owner: str, name: str, value: object) -> float:
     """Return a real number, which messages call `name`; infinity beyond all floats."""
-    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+    if not is_real(value):
         kind = type(value).__name__
         raise TypeError(f"{owner}: {name} must be a real number, got {kind}")
     try:

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from gradstep import _core, checks
+from gradstep import _core, dtypes
+from gradstep.hyper import is_integer
 from gradstep.structure import Array
 
 
 def _shape(shape: int | Sequence[int], itemsize: int) -> tuple[int, ...]:
-    whole = (int, np.integer)
-    extents = (shape,) if isinstance(shape, whole) else shape
+    extents = (shape,) if isinstance(shape, (int, np.integer)) else shape
     if not isinstance(extents, Sequence) or isinstance(extents, str):
         raise TypeError(f"shape must be int or a sequence of int, got {shape!r}")
-    if not all(isinstance(n, whole) and n >= 0 for n in extents):
+    if not all(is_integer(n) and int(n) >= 0 for n in extents):
         raise ValueError(f"shape must hold whole numbers >= 0, got {shape!r}")
     found = tuple(int(n) for n in extents)
     if math.prod(n for n in found if n) * itemsize > sys.maxsize:
@@ -26,7 +26,7 @@ def _shape(shape: int | Sequence[int], itemsize: int) -> tuple[int, ...]:
 
 def _dtype(dtype: npt.DTypeLike) -> np.dtype:
     d = np.dtype(dtype)
-    number = d.kind in "biufc" or checks.code_of(d) is not None
+    number = d.kind in "biufc" or dtypes.code_of(d) is not None
     if not number or not d.isnative:
         raise TypeError(f"dtype must be a native number type, got {d!r}")
     return d

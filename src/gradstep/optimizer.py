@@ -2,21 +2,21 @@
 
 from __future__ import annotations  # help() shows Grads, not what it stands for
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Unpack
 
 import numpy as np
 
 from gradstep import _core, checks
-from gradstep.assembly import DTYPE_WORDS, Assembled
+from gradstep.assembly import Assembled, Kept
 from gradstep.declared import OPTIMIZERS
 from gradstep.precision import Samples
 from gradstep.scaling import Scaling, StepReport, engine_scaling, refuse
 from gradstep.state import STRUCTURE, matched, own_keys, read_state
 from gradstep.structure import Grads, Params
 
-__all__ = ["DTYPE_WORDS", "OPTIMIZERS", "Optimizer"]
+__all__ = ["OPTIMIZERS", "Optimizer"]
 
 
 class Optimizer(Assembled):
@@ -282,6 +282,7 @@ class Optimizer(Assembled):
                 self._waiting_arrays(i, states.keys() & unused[i].keys(), unused[i])
                 for i, (_, states) in enumerate(loaded)
             ]
+            self._check_own_states(where, prepared, loaded, waiting)
             for j, group in enumerate(saved):
                 ours = self._groups[j]
                 kept = {k: ours[k] for k in STRUCTURE if k in ours}
@@ -295,7 +296,30 @@ class Optimizer(Assembled):
                 for name, value in states.items():
                     np.copyto(ours[name], value)
 
+    def _check_own_states(
+        self,
+        where: str,
+        prepared: Sequence[Mapping[int, Kept]],
+        loaded: Sequence[tuple[Any, Mapping[str, Any]]],
+        waiting: Sequence[Mapping[str, Any]],
+    ) -> None:
+        """Refuse states of ours that a user has reshaped or made read-only."""
+        replaced = {i: entry for group in prepared for i, entry in group.items()}
+        for i, (_, states) in enumerate(loaded):
+            own = {**waiting[i], **self._states[i]}
+            if i in replaced:
+                own |= replaced[i].arrays
+            for name, value in states.items():
+                a = own[name]
+                if a.shape != value.shape or not a.flags.writeable:
+                    raise ValueError(
+                        f"{where}: the state {name!r} of params{self._suffixes[i]} has "
+                        f"been given the shape {a.shape}, expected {value.shape}, or "
+                        "made read-only; build a new optimizer"
+                    )
+
     def __getstate__(self) -> dict[str, Any]:
+        self._parameters()  # a copy of what was resized would be one of nothing
         params = [
             {"params": found.rebuilt(found.arrays), **kept}
             for found, kept in zip(self._bundles, self._storage, strict=True)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradstep import checks
+from gradstep import dtypes
 
 # Arrays that are looked at, and elements of each.
 ARRAYS, ELEMENTS = 16, 256
@@ -64,7 +64,7 @@ class PrecisionCheck:
 
     def __init__(self, owner: str, codes: Collection[str | None]) -> None:
         self._owner = owner
-        self._dtype = "bfloat16" if "bf16" in codes else "float16"
+        self._dtype_name = "bfloat16" if "bf16" in codes else "float16"
         self._steps = 0
         self._since = 0  # steps that had been taken at the last look
         self._lr = self._most_lr = self._most_gradient = 0.0
@@ -107,12 +107,12 @@ class PrecisionCheck:
         self._is_done, self.samples = True, None
         percent = 100 * look.stayed // count
         remedies = "master='float32', 'split' or rounding='stochastic'"
-        if self._dtype == "float16":
+        if self._dtype_name == "float16":
             remedies = "master='float32' (rounding='stochastic' is for bfloat16)"
         warnings.warn(
-            f"{self._owner}: {percent} % of the elements of {self._dtype} parameters "
-            f"whose gradient is not 0 have not changed in {steps} steps at lr "
-            f"{look.lr:g}: rounding to nearest loses small steps; pass {remedies}",
+            f"{self._owner}: {percent} % of the elements of {self._dtype_name} "
+            f"parameters whose gradient is not 0 have not changed in {steps} steps at "
+            f"lr {look.lr:g}: rounding to nearest loses small steps; pass {remedies}",
             PrecisionWarning,
             stacklevel=_user_stacklevel(),
         )
@@ -152,9 +152,11 @@ def _spread(shape: tuple[int, ...], size: int) -> tuple[Any, ...]:
 def _values(x: Any) -> Any:
     """Return numbers of any storage dtype as float32 or float64."""
     x = np.atleast_1d(x)
-    if checks.code_of(x.dtype) == "bf16":
+    if dtypes.code_of(x.dtype) == "bf16":
         return (x.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
-    return x if x.dtype == np.float64 else x.astype(np.float32)
+    return x.astype(
+        dtypes.FLOAT64 if dtypes.arithmetic(x.dtype) == "f64" else np.float32
+    )
 
 
 def _user_stacklevel() -> int:

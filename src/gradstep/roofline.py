@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from gradstep import _core
+from gradstep.assembly import find_kernel
 from gradstep.declared import hyper_names
 from gradstep.memory import zeros
-from gradstep.optimizer import DTYPE_WORDS
 from gradstep.structure import Array
 
 STIR = 2.0**-10
@@ -113,7 +113,7 @@ def steps(
     n, alone = len(params), len(params) == 1
     engine = _core.Engine(rule, tuple(params), ("",) * n, (0,) * n, 1, single=alone)
     for i, p in enumerate(params):
-        kernel = _core.find(rule, DTYPE_WORDS[p.dtype])
+        kernel = find_kernel("params", rule, p)
         engine.bind(
             i,
             kernel,

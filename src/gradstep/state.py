@@ -1,15 +1,11 @@
 """Reading saved optimizer states: everything is checked before anything is changed."""
 
 import math
-import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from gradstep import _core
-from gradstep.checks import complex_hint, remedy
-from gradstep.hyper import as_text
+from gradstep import _core, checks, dtypes
+from gradstep.hyper import as_text, is_integer, is_real
 from gradstep.storage import SCALE, Field, Layout
 
 # Keys of a group that are not options.
@@ -29,7 +25,11 @@ def own_keys(group: Mapping[str, Any]) -> dict[str, Any]:
         k: v
         for k, v in group.items()
         if k not in STRUCTURE
-        and not (k.startswith(_PREFIXES) and k.split("_", 1)[1] in group)
+        and not (
+            isinstance(k, str)
+            and k.startswith(_PREFIXES)
+            and k.split("_", 1)[1] in group
+        )
     }
 
 
@@ -131,7 +131,7 @@ def read_state(
 
 def read_count(where: str, t: Any, least: int = 0) -> int:
     """Return a count of steps, checked."""
-    if isinstance(t, bool) or not isinstance(t, (int, np.integer)):
+    if not is_integer(t):
         raise TypeError(f"{where} must be int, got {type(t).__name__}")
     if not least <= t < 2**53:
         raise ValueError(f"{where} must be in [{least}, 2**53), got {as_text(t)}")
@@ -140,7 +140,7 @@ def read_count(where: str, t: Any, least: int = 0) -> int:
 
 def read_scalar(where: str, value: Any) -> float:
     """Return a number that a rule keeps, checked."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+    if not is_real(value):
         raise TypeError(f"{where} must be a real number, got {type(value).__name__}")
     try:
         number = float(value)
@@ -160,15 +160,12 @@ def _same_order(state: Any, array: Any) -> bool:
 
 def read_array(where: str, value: Any, dtype: Any, shape: tuple[int, ...]) -> Any:
     """Return a saved array, checked; nobody else writes to it."""
-    if not isinstance(value, np.ndarray) or isinstance(value, np.ma.MaskedArray):
-        kind = type(value).__name__
-        raise TypeError(
-            f"{where} must be a numpy.ndarray, got {kind}{remedy(value, 'a')}"
-        )
-    if value.dtype != dtype:
-        hint = complex_hint("a", value.dtype)
-        raise TypeError(f"{where} has dtype {value.dtype}, expected {dtype}{hint}")
-    if value.shape != shape:
-        raise ValueError(f"{where} has shape {value.shape}, expected {shape}")
+    # Plain, so that no subclass has a say when the state is copied.
+    a = checks.base_array(where, value)
+    if not dtypes.is_same(a.dtype, dtype):
+        hint = checks.complex_hint("a", a.dtype)
+        raise TypeError(f"{where} has dtype {a.dtype}, expected {dtype}{hint}")
+    if a.shape != shape:
+        raise ValueError(f"{where} has shape {a.shape}, expected {shape}")
     # A view could be of a state that is about to be overwritten.
-    return value if value.base is None else value.copy("K")
+    return a if a.base is None else a.copy("K")

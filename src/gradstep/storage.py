@@ -33,15 +33,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradstep import _core
-from gradstep.checks import BFLOAT16, code_of
+from gradstep import _core, dtypes
+from gradstep.checks import base_array
+from gradstep.dtypes import BFLOAT16, FLOAT32, FLOAT64, code_of
 
 bfloat16 = BFLOAT16
 
 OPTIONS = ("master", "rounding", "state_dtype", "seed")
 MASTER, REMAINDER, SCALE = "master", "remainder", "_scale"
-
-_F4, _F8 = np.dtype(np.float32), np.dtype(np.float64)
 
 
 class Field(NamedTuple):
@@ -96,7 +95,7 @@ class Layout(NamedTuple):
 
 
 _STATES = {
-    None: (None, _F4),
+    None: (None, FLOAT32),
     "bfloat16": ("bf16_random", BFLOAT16),
     "uint8": ("blocks", np.dtype(np.uint8)),
 }
@@ -112,18 +111,18 @@ def layout(
     ValueError
         If options do not go with its dtype.
     """
-    code = code_of(dtype)
+    code: str | None = code_of(dtype)
     _check(name, code, dtype, options)
     state_code, state_dtype = _STATES[options["state_dtype"]]
-    if dtype == _F8:
-        state_dtype = _F8
+    if dtypes.is_same(dtype, FLOAT64):
+        state_dtype = FLOAT64
     fields = {}
     for state in kernel.state:
         fields[state] = Field(state_dtype, 1)
         if state_code == "blocks":
-            fields[state + SCALE] = Field(_F4, _core.SCALED)
+            fields[state + SCALE] = Field(FLOAT32, _core.SCALED)
     if options["master"] == "float32":
-        fields[MASTER] = Field(_F4, 1)
+        fields[MASTER] = Field(FLOAT32, 1)
     if options["master"] == "split":
         fields[REMAINDER] = Field(np.dtype(np.uint16), 1)
         code = "bf16_split"
@@ -149,7 +148,7 @@ def _check(name: str, code: str | None, dtype: Any, options: Mapping[str, Any]) 
             f"{name} has dtype {dtype} and master {master!r}; rounding='stochastic' is "
             "for bfloat16 without a master: pass rounding='nearest'"
         )
-    if options["state_dtype"] is not None and dtype == _F8:
+    if options["state_dtype"] is not None and dtypes.is_same(dtype, FLOAT64):
         raise ValueError(
             f"{name} has dtype float64, so state_dtype must be None, got "
             f"{options['state_dtype']!r}; it is for float32 arithmetic"
@@ -166,7 +165,7 @@ def fill(found: Layout, kept: Mapping[str, Any], state: str, value: float) -> No
         if scale is not None:
             scale.fill(0)
     else:
-        _core.encode(found.state, np.full(array.size, value, _F4), array, scale)
+        _core.encode(found.state, np.full(array.size, value, FLOAT32), array, scale)
 
 
 def exact(array: Any, kept: Mapping[str, Any]) -> Any:
@@ -188,13 +187,12 @@ def exact(array: Any, kept: Mapping[str, Any]) -> Any:
     return found.reshape(array.shape, order=order)
 
 
-def plain(options: Mapping[str, Any]) -> bool:
-    """Return whether options ask for nothing of this."""
-    return (
-        options["master"] is None
-        and options["rounding"] == "nearest"
-        and options["state_dtype"] is None
-    )
+def requested(options: Mapping[str, Any]) -> str | None:
+    """Return the first option that asks for anything of this, None if none does."""
+    for name in ("master", "state_dtype"):
+        if options[name] is not None:
+            return name
+    return None if options["rounding"] == "nearest" else "rounding"
 
 
 def to_bfloat16(values: Any) -> Any:
@@ -219,7 +217,7 @@ def to_bfloat16(values: Any) -> Any:
     >>> gs.from_bfloat16(w)
     array([1.      , 3.140625], dtype=float32)
     """
-    x = np.asarray(values, _F4, order="C")
+    x = _real_float32("to_bfloat16: values", values)
     found = np.empty(x.shape, np.uint16)
     _core.encode("bf16", x.reshape(-1), found, None)
     return found.view(BFLOAT16)
@@ -238,8 +236,25 @@ def from_bfloat16(array: Any) -> Any:
     TypeError
         If it is of another type.
     """
-    if not isinstance(array, np.ndarray) or code_of(array.dtype) != "bf16":
-        kind = getattr(array, "dtype", type(array).__name__)
-        raise TypeError(f"from_bfloat16: array must be of bfloat16, got {kind}")
-    codes = np.ascontiguousarray(array).view(np.uint16)
-    return _core.decode("bf16", codes.reshape(-1), None).reshape(array.shape)
+    a = base_array("from_bfloat16: array", array)
+    if code_of(a.dtype) != "bf16":
+        raise TypeError(f"from_bfloat16: array must be of bfloat16, got {a.dtype}")
+    codes = np.ascontiguousarray(a).view(np.uint16)
+    return _core.decode("bf16", codes.reshape(-1), None).reshape(a.shape)
+
+
+def _real_float32(name: str, values: Any) -> Any:
+    """Return real numbers of any type as float32 in C order."""
+    if issubclass(type(values), np.ma.MaskedArray):
+        raise TypeError(f"{name} must not be a masked array; pass values.filled(...)")
+    try:
+        a = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name} is not an array: {error}") from None
+    is_real = a.dtype.kind in "fiub" or code_of(a.dtype) is not None
+    if not is_real:
+        raise TypeError(f"{name} must hold real numbers, got {a.dtype}")
+    if dtypes.is_same(a.dtype, BFLOAT16):
+        return from_bfloat16(a)
+    with np.errstate(over="ignore"):  # beyond float32 is beyond bfloat16, too: infinity
+        return np.asarray(a, FLOAT32, order="C")

@@ -3,9 +3,8 @@
 import os
 from pathlib import Path
 
-import numpy as np
-
 from gradstep import _core
+from gradstep.hyper import is_integer
 
 MOST = 1024  # threads; more is a mistake
 
@@ -106,7 +105,7 @@ def set_num_threads(n: int | None) -> None:
     global _why  # noqa: PLW0603  # one process, one setting
     if n is None:
         wanted, why = _from_environment()
-    elif isinstance(n, bool) or not isinstance(n, (int, np.integer)):
+    elif not is_integer(n):
         raise TypeError(f"set_num_threads: n must be int or None, got {n!r}")
     else:
         wanted, why = int(n), "set_num_threads"

@@ -7,7 +7,7 @@ import numpy as np
 
 import gradstep as gs
 from gradstep import _core
-from gradstep.optimizer import DTYPE_WORDS
+from gradstep.assembly import find_kernel
 from gradstep.roofline import bytes_moved
 
 DType = np.dtype[Any]
@@ -116,7 +116,7 @@ def optimizer(rule: str, params: Any, **storage: Any) -> gs.Optimizer:
 
 def states_of(rule: str, dtype: DType) -> int:
     """Return how many state arrays a rule has for each parameter."""
-    return len(_core.find(rule, DTYPE_WORDS[dtype]).state)
+    return len(find_kernel("params", rule, np.empty(0, dtype)).state)
 
 
 def states_written(rule: str, dtype: DType) -> int:

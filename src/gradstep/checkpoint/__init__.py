@@ -104,7 +104,7 @@ def _exported(who: str, x: Any) -> dict[str, Any]:
         )
     entry: dict[str, Any] = {"kind": type(x).__name__, "state": x.state_dict()}
     if isinstance(x, Optimizer):
-        entry["params"] = [p.copy("K") for p in _params(x)]
+        entry["params"] = [p.copy("K") for p in x.engine.parameters(False)]
     return entry
 
 
@@ -114,10 +114,6 @@ def _before(x: Any) -> dict[str, Any] | None:
         return _exported("load", x)
     except (ValueError, RuntimeError):
         return None
-
-
-def _params(opt: Optimizer) -> list[Any]:
-    return [p for group in opt.param_groups for p in group["params"]]
 
 
 def _kind(where: str, entry: Any) -> str:
@@ -134,12 +130,13 @@ def _take_over(where: str, x: Any, entry: Mapping[str, Any]) -> None:
     saved = entry.get("params")
     if not isinstance(saved, list):
         raise ValueError(f"{where} lacks the parameters of {type(x).__name__}")
-    for p, key in zip(_params(x), keys, strict=True):
+    parameters = x.engine.parameters(False)
+    for p, key in zip(parameters, keys, strict=True):
         if not isinstance(key, int) or not 0 <= key < len(saved):
             raise ValueError(f"{where} has no parameter {key!r}")
         _check_like(f"{where}: parameter {key}", saved[key], p)
     x.load_state_dict(entry["state"])
-    for p, key in zip(_params(x), keys, strict=True):
+    for p, key in zip(parameters, keys, strict=True):
         np.copyto(p.view(_raw(p)), saved[key].view(_raw(p)))
 
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from gradstep import dtypes
 from gradstep.checkpoint import tree
-from gradstep.checks import BFLOAT16, code_of
+from gradstep.dtypes import BFLOAT16
 
 FORMAT, VERSION = "gradstep", "1"
 
@@ -35,8 +36,11 @@ _OF_FILE: dict[str, Any] = dict(_TYPES.values())
 
 
 def word(dtype: Any) -> str:
-    """Return the name of a type in any byte order, or whatever it is called."""
-    return "bfloat16" if code_of(dtype) == "bf16" else str(dtype.name)
+    """Return the name of a number type in any byte order; others are no key of it."""
+    if dtypes.code_of(dtype) == "bf16":
+        return "bfloat16"
+    # Others may have any name: that of structured scalars is the user's.
+    return str(dtype.name if dtype.kind in "fiub" else dtype)
 
 
 def write(path: Any, objects: list[Any]) -> None:

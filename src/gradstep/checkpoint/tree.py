@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from gradstep.checks import base_array
+
 # What JSON has no form for is a dict with one of these keys alone.
 _ARRAY, _TUPLE, _ITEMS, _FLOAT = "$array", "$tuple", "$items", "$float"
 _WORDS = {_ARRAY, _TUPLE, _ITEMS, _FLOAT}
@@ -23,11 +25,11 @@ def flatten(tree: Any) -> tuple[str, dict[str, Any]]:
         if isinstance(x, np.ndarray):
             while where in arrays:  # names with dots may lead to the same
                 where += "'"
-            arrays[where] = x
+            arrays[where] = base_array(f"save: {where}", x)
             return {_ARRAY: where}
         if x is None or isinstance(x, (bool, str)):
             return x
-        if isinstance(x, (int, np.integer)):
+        if isinstance(x, (int, np.integer)) and not isinstance(x, np.timedelta64):
             return int(x)
         if isinstance(x, (float, np.floating)):
             value = float(x)

@@ -6,14 +6,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gradstep import storage
+from gradstep import dtypes, storage
+from gradstep.hyper import is_integer, is_real
 from gradstep.optimizer import Optimizer
 from gradstep.structure import Array
 
 
 def whole(name: str, value: Any, low: int) -> int:
     """Return an int of at least `low`."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+    if not is_integer(value):
         raise TypeError(f"{name} must be int, got {type(value).__name__}")
     if value < low:
         raise ValueError(f"{name} must be >= {low}, got {value}")
@@ -30,9 +31,7 @@ def seed(name: str, value: Any) -> int:
 
 def number(name: str, value: Any, low: float) -> float:
     """Return a finite float of at least `low`."""
-    if isinstance(value, bool) or not isinstance(
-        value, (int, float, np.integer, np.floating)
-    ):
+    if not (is_real(value) and isinstance(value, (int, float, np.number))):
         raise TypeError(f"{name} must be float, got {type(value).__name__}")
     if not low <= value <= sys.float_info.max:
         raise ValueError(f"{name} must be finite and >= {low:g}, got {value}")
@@ -73,8 +72,11 @@ def is_callable(name: str, value: object, example: str) -> None:
         raise TypeError(f"{name} must be callable, such as {example}, got {kind}")
 
 
-def real_array(name: str, value: npt.ArrayLike) -> Array:
-    """Return an array of real numbers, the same one if it is one."""
+def real_array(name: str, value: npt.ArrayLike, *, complex_hint: str = "") -> Array:
+    """Return an array of real numbers, the same one if it is one.
+
+    complex_hint : what the message adds for complex numbers.
+    """
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} must not be a masked array; pass value.filled(...)")
     try:
@@ -82,7 +84,8 @@ def real_array(name: str, value: npt.ArrayLike) -> Array:
     except ValueError as error:
         raise ValueError(f"{name} is not an array: {error}") from None
     if a.dtype.kind not in "fiub":
-        raise TypeError(f"{name} must hold real numbers, got {a.dtype}")
+        hint = complex_hint if a.dtype.kind == "c" else ""
+        raise TypeError(f"{name} must hold real numbers, got {a.dtype}{hint}")
     return a
 
 
@@ -95,21 +98,28 @@ def finite(name: str, a: Array) -> Array:
 
 def plain(a: Array, dtype: Any) -> Array:
     """Return an array that C can read, the same one if it is so already."""
-    if a.dtype == dtype and a.flags.c_contiguous and a.flags.aligned:
-        return a
-    return np.require(a, dtype, ["C", "A"])
+    return a if _is_plain(a, dtype) else np.require(a, dtype, ["C", "A"])
+
+
+def _is_plain(a: Array, dtype: Any) -> bool:
+    is_same = dtypes.is_same(a.dtype, np.dtype(dtype))
+    return is_same and a.flags.c_contiguous and a.flags.aligned
 
 
 def narrowed(name: str, a: Array, dtype: Any) -> Array:
     """Return `plain`, and refuse numbers that the type cannot hold."""
+    if _is_plain(a, dtype):
+        return a
     with np.errstate(over="ignore"):
-        found = plain(a, dtype)
-    if found is not a and not np.array_equal(np.isfinite(found), np.isfinite(a)):
+        converted = plain(a, dtype)
+    if not np.array_equal(np.isfinite(converted), np.isfinite(a)):
+        is_single = dtypes.is_same(np.dtype(dtype), dtypes.FLOAT32)
+        remedy = ", the dtype of X; scale it, or pass X as float64"
         raise ValueError(
-            f"{name} holds a value beyond the range of {np.dtype(dtype)}, the type of "
-            "X; scale it, or pass X as float64"
+            f"{name} holds a value beyond the range of {np.dtype(dtype)}"
+            f"{remedy if is_single else '; scale it'}"
         )
-    return found
+    return converted
 
 
 def weights(name: str, value: npt.ArrayLike, n: int) -> Array:
@@ -134,7 +144,10 @@ def weights(name: str, value: npt.ArrayLike, n: int) -> Array:
 
 def row_numbers(name: str, rows: npt.ArrayLike, n: int, fit: Any) -> Array:
     """Return int64 rows, all in [0, n) by `fit`, in an array of our own."""
-    a = np.asarray(rows)
+    try:
+        a = np.asarray(rows)
+    except ValueError as error:
+        raise ValueError(f"{name} must return an array: {error}") from None
     if a.shape == (0,):
         return np.empty(0, np.int64)  # whatever type NumPy gave to []
     if a.ndim != 1 or a.dtype.kind not in "iu":
@@ -175,11 +188,12 @@ def only_steps(who: str, optimizer: Optimizer) -> None:
             f"{who}: {type(optimizer).__name__} does more in a step than fit can; pass "
             "a rule itself, and Adan without restart_radius"
         )
-    if not all(map(storage.plain, optimizer.param_groups)):
-        raise ValueError(
-            f"{who}: states are stepped in the type of the coefficients; leave out "
-            "state_dtype"
-        )
+    for group in optimizer.param_groups:
+        if name := storage.requested(group):
+            raise ValueError(
+                f"{who}: coefficients and states are stepped in the dtype of X; leave "
+                f"out {name}, got {group[name]!r}"
+            )
     if optimizer.gradient_elsewhere():
         raise ValueError(
             f"{who}: the optimizer wants gradients at its lookahead(), fit takes them "

@@ -1,11 +1,13 @@
 """ReduceLROnPlateau, which goes by a metric instead of the count of steps."""
 
 import math
-import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gradstep.hyper import Choice, HasGroups, Real, Whole, as_text
+import numpy as np
+
+from gradstep import dtypes
+from gradstep.hyper import Choice, HasGroups, Real, Whole, as_text, is_real
 from gradstep.lr_scheduler import functions
 from gradstep.lr_scheduler.base import Base
 from gradstep.lr_scheduler.lane import Lane, Place, check_groups, groups_of, place
@@ -178,7 +180,11 @@ class ReduceLROnPlateau(Base):
     def _number(self, metrics: Any) -> float:
         kind = type(metrics).__name__
         message = f"{self._owner}.step: metrics must be a number, got {kind}"
-        if isinstance(metrics, str):
+        dtype = getattr(metrics, "dtype", None)
+        is_number = not isinstance(metrics, (str, bytes))
+        if isinstance(dtype, np.dtype):  # else it is one of torch's, say
+            is_number = dtype.kind in "fiub" or dtypes.code_of(dtype) is not None
+        if not is_number:
             raise TypeError(message)
         try:
             return float(metrics)
@@ -243,7 +249,7 @@ class ReduceLROnPlateau(Base):
                 raise KeyError(f"{where}: state_dict lacks {name!r}")
         self._check_same(where, state_dict)
         best = state_dict["best"]
-        if isinstance(best, bool) or not isinstance(best, numbers.Real):
+        if not is_real(best):
             raise TypeError(
                 f"{where}: best must be a number, got {type(best).__name__}"
             )

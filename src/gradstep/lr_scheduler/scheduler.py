@@ -2,14 +2,13 @@
 
 import copy
 import math
-import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from gradstep.hyper import HasGroups, as_text
+from gradstep.hyper import HasGroups, as_text, is_real
 from gradstep.lr_scheduler import functions, saved
 from gradstep.lr_scheduler.base import Base, warn
 from gradstep.lr_scheduler.course import Course, Move
@@ -537,10 +536,8 @@ class LRScheduler(Base):
 
 def _first_step(owner: str, last_epoch: Any) -> float:
     """Return the step to begin at, which is one more than `last_epoch`."""
-    is_number = isinstance(last_epoch, numbers.Real) and not isinstance(
-        last_epoch, bool
-    )
-    if not is_number or not -1 <= last_epoch < 2**53 - 1:
+    # Any real number can be compared, whatever mypy knows of it.
+    if not is_real(last_epoch) or not -1 <= last_epoch < 2**53 - 1:  # type: ignore[operator]
         shown = as_text(last_epoch)
         raise ValueError(
             f"{owner}: last_epoch must be an int or a fraction of at least -1, got "

@@ -1,10 +1,11 @@
 """Hyperparameters in param_groups, numbers or tensors: read, written and compared."""
 
 import math
-import numbers
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from gradstep.hyper import is_real
 
 
 def is_tensor(value: object) -> bool:
@@ -17,7 +18,7 @@ def is_number(value: Any) -> bool:
     """Return whether a value is a real number, or a tensor of one such number."""
     if is_tensor(value):
         return bool(value.numel() == 1 and value.is_floating_point())
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return is_real(value)
 
 
 def part_of(group: Mapping[str, Any], key: str, part: int | None) -> Any:

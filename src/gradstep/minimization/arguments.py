@@ -6,23 +6,21 @@ from typing import Any
 
 import numpy as np
 
+from gradstep import dtypes
+from gradstep.lls.arguments import real_array
 from gradstep.minimization.problem import Point
 from gradstep.structure import Array
 
 
 def start(x0: Any) -> Array:
     """Return a copy of x0 that an optimizer can step."""
-    a = np.atleast_1d(np.asarray(x0))
+    hint = "; pass z.view(float), of which fun makes z by x.view(complex)"
+    a = np.atleast_1d(real_array("minimize: x0", x0, complex_hint=hint))
     if a.ndim != 1 or not a.size:
         raise ValueError(f"minimize: x0 must have shape (n,), n >= 1, got {a.shape}")
-    if a.dtype.kind not in "fiub":
-        hint = ""
-        if a.dtype.kind == "c":
-            hint = "; pass z.view(float), of which fun makes z by x.view(complex)"
-        raise TypeError(f"minimize: x0 must hold real numbers, got {a.dtype}{hint}")
-    is_float32 = a.dtype.newbyteorder("=") == np.float32
+    dtype = dtypes.float32_or_float64(a.dtype.newbyteorder("="))
     with np.errstate(over="ignore"):  # of longer floats
-        x = np.array(a, np.float32 if is_float32 else np.float64, subok=False)
+        x = np.array(a, dtype)
     if not np.isfinite(x).all():
         raise ValueError("minimize: x0 must be finite, but holds NaN or infinity")
     return x

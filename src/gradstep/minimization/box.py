@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from gradstep.lls.arguments import real_array
 from gradstep.structure import Array
 
 
@@ -47,17 +48,22 @@ def _ends(bounds: Any) -> tuple[Any, Any]:
         return -np.inf, np.inf
     try:
         if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
-            return np.asarray(bounds.lb, float), np.asarray(bounds.ub, float)
+            return _real(bounds.lb), _real(bounds.ub)
         pairs = [(low, high) for low, high in bounds]
         return (
-            np.array([-np.inf if low is None else low for low, _ in pairs], float),
-            np.array([np.inf if high is None else high for _, high in pairs], float),
+            _real([-np.inf if low is None else low for low, _ in pairs]),
+            _real([np.inf if high is None else high for _, high in pairs]),
         )
     except (TypeError, ValueError):
         raise TypeError(
             "minimize: bounds must be scipy.optimize.Bounds, or a pair (lower, upper) "
             f"of numbers or None for each variable, got {bounds!r}"
         ) from None
+
+
+def _real(ends: Any) -> Array:
+    """Return real numbers as float64; NumPy alone would read strings, too."""
+    return real_array("bounds", ends).astype(np.float64)
 
 
 def _check(rule: str, right: Array, low: Array, high: Array) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gradstep import dtypes
 from gradstep.minimization.box import Box
 from gradstep.structure import Array
 
@@ -81,7 +82,7 @@ class Problem:
         loss at x once more.
         """
         at = x.astype(np.float64)
-        if loss is None or x.dtype != np.float64:
+        if loss is None or not dtypes.is_same(x.dtype, dtypes.FLOAT64):
             loss = self.loss(at)  # in float32 it may differ by more than a step does
         low, high = self.box.low.astype(float), self.box.high.astype(float)
         g = np.zeros(at.size)
@@ -115,7 +116,7 @@ def _number(found: Any) -> float:
             f"minimize: fun must return a number, or an array of one, got {kind}; if "
             "it returns the gradient too, pass jac=True"
         )
-    if a.dtype.kind not in "fiub":
+    if a.dtype.kind not in "fiub" or isinstance(found, np.ma.MaskedArray):
         raise TypeError(f"minimize: fun must return a real number, got {found!r}")
     return float(a.item())
 
@@ -125,10 +126,11 @@ def _vector(found: Any, x: Array) -> Array:
         g = np.atleast_1d(np.asarray(found))
     except ValueError as error:
         raise ValueError(f"minimize: jac returned no array: {error}") from None
-    if g.dtype.kind not in "fiub":
+    if g.dtype.kind not in "fiub" or isinstance(found, np.ma.MaskedArray):
+        kind = "a masked array" if isinstance(found, np.ma.MaskedArray) else g.dtype
         hint = "; return its z.view(float)" if g.dtype.kind == "c" else ""
         raise TypeError(
-            f"minimize: jac must return an array of real numbers, got {g.dtype}{hint}"
+            f"minimize: jac must return an array of real numbers, got {kind}{hint}"
         )
     if g.shape != x.shape:
         raise ValueError(

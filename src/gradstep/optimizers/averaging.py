@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Unpack
 
 import numpy as np
 
-from gradstep import checks
+from gradstep import dtypes
+from gradstep.checks import base_array
 from gradstep.optimizer import Optimizer
 from gradstep.scaling import Scaling, StepReport
 from gradstep.state import MODE, TRAINED, matched, read_array
@@ -46,13 +47,19 @@ class Averaging(Optimizer, ABC):
         """
         with self._engine:
             self._engine.settle()
-            points = self._out(f"{self._owner}.eval_params: out", out)
+            if out is None:
+                points = results = self._new_like_parameters()
+            else:
+                where = f"{self._owner}.eval_params: out"
+                results = tuple(self._flat(where, out))
+                self._check_out(where, results)
+                points = tuple(map(np.asarray, results))  # subclasses may copy anyhow
             if self._held is not None:
-                for point, p in zip(points, self._arrays, strict=True):
+                for point, p in zip(points, self._parameters(), strict=True):
                     np.copyto(point, p)
             else:
                 self._average_into(points)
-        return self._rebuilt(points)
+        return self._rebuilt(results)
 
     @abstractmethod
     def _average_into(self, points: tuple[Any, ...]) -> None:
@@ -66,12 +73,13 @@ class Averaging(Optimizer, ABC):
     def eval(self) -> None:
         """Put the average into the parameters, and keep a copy of them for `train`."""
         if self._held is None:
-            averages = self._out("", None)
+            averages = self._new_like_parameters()
             with self._engine:
                 self._engine.settle()
                 self._average_into(averages)
-                held = tuple(p.copy("K") for p in self._arrays)
-                for p, x in zip(self._arrays, averages, strict=True):
+                parameters = self._parameters(are_written=True)
+                held = tuple(p.copy("K") for p in parameters)
+                for p, x in zip(parameters, averages, strict=True):
                     np.copyto(p, x)
                 vars(self)["_held"] = held
 
@@ -79,7 +87,8 @@ class Averaging(Optimizer, ABC):
         """Put the parameters back to where they were before `eval`, bit for bit."""
         if self._held is not None:
             with self._engine:
-                for p, held in zip(self._arrays, self._held, strict=True):
+                parameters = self._parameters(are_written=True)
+                for p, held in zip(parameters, self._held, strict=True):
                     np.copyto(p, held)
                 vars(self)["_held"] = None
 
@@ -124,7 +133,7 @@ class Averaging(Optimizer, ABC):
         if not _is_trained(where, groups):
             y = tuple(
                 _read_y(f"{where}: state[{key!r}]", states.get(key), p)
-                for key, p in zip(keys, self._arrays, strict=True)
+                for key, p in zip(keys, self._parameters(), strict=True)
             )
             states = {key: _without(TRAINED, state) for key, state in states.items()}
         groups = [_without(MODE, group) for group in state_dict["param_groups"]]
@@ -159,11 +168,11 @@ def _read_y(where: str, state: Any, p: Any) -> Any:
             f"{where} lacks {TRAINED!r}, where the parameter is trained, which after "
             "eval() it holds"
         )
-    y = state[TRAINED]
-    if isinstance(y, np.ndarray) and checks.code_of(y.dtype) == "bf16":
-        # Whether by the dtype of gradstep or of ml_dtypes.
-        y = y.view(p.dtype) if checks.code_of(p.dtype) == "bf16" else y
-    return read_array(f"{where}[{TRAINED!r}]", y, p.dtype, p.shape)
+    name = f"{where}[{TRAINED!r}]"
+    y = base_array(name, state[TRAINED])
+    if dtypes.code_of(y.dtype) == dtypes.code_of(p.dtype) == "bf16":
+        y = y.view(p.dtype)  # whether of gradstep or of ml_dtypes
+    return read_array(name, y, p.dtype, p.shape)
 
 
 def _without(key: str, entry: Mapping[str, Any]) -> dict[str, Any]:

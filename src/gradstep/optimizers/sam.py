@@ -122,7 +122,8 @@ class SAM(Wrapper):
             self.base.step(given, **how)
 
     def _return(self, climbed: tuple[bool, ...]) -> None:
-        for p, states, up in zip(self._arrays, self._states, climbed, strict=True):
+        parameters = self._parameters(are_written=True)
+        for p, states, up in zip(parameters, self._states, climbed, strict=True):
             if up:
                 np.copyto(p, states["old"])
         vars(self)["_climbed"] = None

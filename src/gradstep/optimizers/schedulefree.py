@@ -44,9 +44,9 @@ class Interpolating(Averaging):
         weights = [{"weight": 1 - 1 / self.beta(group)} for group in self._groups]
         engine = self._engine_over(points, "schedulefree_point", ("z",), weights)
         engine.step(self._exact())
-        for i, point in enumerate(points):
+        for i, (point, p) in enumerate(zip(points, self._parameters(), strict=True)):
             if self._engine.get_t(i) == 0:  # z begins at the first step
-                np.copyto(point, self._arrays[i])
+                np.copyto(point, p)
 
 
 class ScheduleFreeSGD(Interpolating):

@@ -168,7 +168,7 @@ class SGD(Optimizer):
                     "SGD.lookahead: needs form='velocity' and nesterov=True, got "
                     f"form={group['form']!r}, nesterov={group['nesterov']}"
                 )
-        points = self._out("", None)
+        points = self._new_like_parameters()
         momenta = [{"momentum": group["momentum"]} for group in self._groups]
         engine = self._engine_over(points, "sgd_lookahead", ("z",), momenta)
         engine.step(self._exact())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from gradstep import checks, storage
+from gradstep import dtypes, storage
 from gradstep.declared import hyper_names, positional
 from gradstep.hyper import real, setting
 from gradstep.optimizer import Optimizer
@@ -60,8 +60,8 @@ class Wrapper(_Turn, Optimizer):
             default = self.default_options[name]
             if options.get(name, default) != default:
                 raise ValueError(f"{self._owner}: pass {name} to the base instead")
-        for p, suffix in zip(self._arrays, self._suffixes, strict=True):
-            if checks.code_of(p.dtype) is not None:
+        for p, suffix in zip(self._parameters(), self._suffixes, strict=True):
+            if dtypes.code_of(p.dtype) is not None:
                 raise TypeError(
                     f"{self._owner}: params{suffix} has dtype {p.dtype}, expected "
                     "float32 or float64; pass a float32 copy"
@@ -255,7 +255,8 @@ class ScheduleFree(Wrapper, Averaging):
 
     def _begin(self) -> None:
         """Let x and z begin at y before the first step, since the base steps first."""
-        for i, (y, states) in enumerate(zip(self._arrays, self._states, strict=True)):
+        parameters = self._parameters()
+        for i, (y, states) in enumerate(zip(parameters, self._states, strict=True)):
             if self._engine.get_t(i) == 0:
                 np.copyto(states["x"], y)
                 np.copyto(states["z"], y)
@@ -274,6 +275,6 @@ class ScheduleFree(Wrapper, Averaging):
             engine.step([None if g is None else p for g, p in given])
 
     def _average_into(self, points: tuple[Any, ...]) -> None:
-        for i, (point, states) in enumerate(zip(points, self._states, strict=True)):
-            begun = self._engine.get_t(i) > 0
-            np.copyto(point, states["x"] if begun else self._arrays[i])
+        entries = zip(points, self._parameters(), self._states, strict=True)
+        for i, (point, p, states) in enumerate(entries):
+            np.copyto(point, states["x"] if self._engine.get_t(i) > 0 else p)

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
+from gradstep.hyper import is_integer
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -36,12 +38,11 @@ def finite(name: str, value: object) -> Floats:
 
 def count(who: str, name: str, value: object, least: int = 1) -> int:
     """Return a whole number of at least so many."""
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not whole or int(value) < least:  # type: ignore[call-overload]
+    if not is_integer(value) or int(value) < least:
         raise ValueError(
             f"{who}: {name} must be an int of at least {least}, got {value!r}"
         )
-    return int(value)  # type: ignore[call-overload,no-any-return]
+    return int(value)
 
 
 def texts(name: str, value: object, count: int, example: str) -> tuple[str, ...]:

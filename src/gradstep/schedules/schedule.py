@@ -9,7 +9,7 @@ from typing import Any, dataclass_transform, overload
 import numpy as np
 import numpy.typing as npt
 
-from gradstep.hyper import Real, as_text
+from gradstep.hyper import Real, as_text, is_real
 from gradstep.schedules.arguments import (
     argument,
     count,
@@ -125,7 +125,7 @@ def _shown(value: object) -> str:
 
 def as_step(where: str, t: Any) -> float:
     """Return a count of steps, an int if it is whole, or raise."""
-    if not isinstance(t, numbers.Real) or isinstance(t, bool):
+    if not is_real(t):
         raise TypeError(f"{where}: t must be numbers, got {t!r}")
     if not (t >= 0 and t < 2**53):  # type: ignore[operator]  # any Real can
         raise ValueError(f"{where}: t must be >= 0 and below 2**53, got {as_text(t)}")

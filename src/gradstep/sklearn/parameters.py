@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
+from gradstep.hyper import is_integer
 from gradstep.lls import arguments as check
 from gradstep.optimizer import OPTIMIZERS, Optimizer
 
@@ -102,7 +103,7 @@ def for_rows(who: str, found: dict[str, Any], n: int, features: int) -> None:
 
 def seed(who: str, random_state: Any) -> int:
     """Return an int as it is, and else draw one."""
-    if isinstance(random_state, (int, np.integer)):
+    if is_integer(random_state):
         key = check.whole(f"{who}: random_state", random_state, 0)
         if key >= 2**64:
             raise ValueError(f"{who}: random_state must be below 2**64, got {key}")

@@ -4,10 +4,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 
-from gradstep import _core, checks, storage
+from gradstep import _core, dtypes, storage
 from gradstep.state import MODE, TRAINED
 from gradstep.storage import Field
 from gradstep.torch import tensors
@@ -63,9 +62,9 @@ def _fields(method: Any, p: Any, group: dict[str, Any]) -> dict[str, Field]:
         for name in storage.OPTIONS
     }
     dtype = tensors.array_dtype(p)
-    if checks.arithmetic(dtype) is None:
+    word = dtypes.arithmetic(dtype)
+    if word is None:
         return {}
-    word = "f64" if dtype == np.float64 else "f32"
     found = {}
     for rule in method.rules:
         layout = storage.layout("the parameter", _core.find(rule, word), dtype, given)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from gradstep import _core, checks
+from gradstep import _core, dtypes
 from gradstep.storage import SCALE, Field, Layout
 from gradstep.storage import fill as storage_fill
 from gradstep.structure import Array
@@ -23,7 +23,7 @@ DTYPES = (
 )
 # Those of arrays, where torch's own conversion does not tell.
 _KEPT = {
-    checks.BFLOAT16: torch.bfloat16,
+    dtypes.BFLOAT16: torch.bfloat16,
     np.dtype(np.uint16): torch.int16,  # torch's uint16 can do little
 }
 
@@ -172,7 +172,7 @@ def _addressed(line: torch.Tensor) -> Array:
         return flat(torch.empty(0, dtype=line.dtype, device="cpu"))
     if line.dtype is torch.bfloat16:
         codes: Array = np.asarray(_Address(line.view(torch.int16)))
-        return codes.view(checks.BFLOAT16)
+        return codes.view(dtypes.BFLOAT16)
     return np.asarray(_Address(line))
 
 
@@ -186,14 +186,14 @@ def flat(t: torch.Tensor) -> Array:
         return _addressed(line)
     if line.dtype is torch.bfloat16:
         codes: Array = line.view(torch.int16).numpy()
-        return codes.view(checks.BFLOAT16)
+        return codes.view(dtypes.BFLOAT16)
     found: Array = line.numpy()
     return found
 
 
 def code(t: torch.Tensor) -> str | None:
     """Return C's word for the type of a tensor, if it is one of fewer bits."""
-    return checks.code_of(array_dtype(t))
+    return dtypes.code_of(array_dtype(t))
 
 
 def array_dtype(t: torch.Tensor) -> Any:
