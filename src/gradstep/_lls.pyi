@@ -2,7 +2,7 @@ from typing import Any
 
 from typing_extensions import disjoint_base
 
-from gradstep._core import Engine
+from gradstep._core import Engine, MemoryWatch
 from gradstep.structure import Array
 
 @disjoint_base
@@ -24,7 +24,11 @@ class Loop:
     @property
     def filled(self) -> int: ...
     def set_data(
-        self, X: tuple[Array, ...], y: Array | None, weight: Array | None = None
+        self,
+        X: tuple[Array, ...],
+        y: Array | None,
+        weight: Array | None = None,
+        watch: MemoryWatch | None = None,
     ) -> None: ...
     def set_total(self, total: Array | None) -> None: ...
     def run(self, rows: Array, soon: Array | None = None) -> bool: ...
@@ -46,7 +50,11 @@ class System:
         self, features: int, columns: int, dtype: Any, rows: int = 0
     ) -> None: ...
     def set_data(
-        self, X: tuple[Array, ...], y: Array | None, weight: Array | None = None
+        self,
+        X: tuple[Array, ...],
+        y: Array | None,
+        weight: Array | None = None,
+        watch: MemoryWatch | None = None,
     ) -> None: ...
     def set_point(
         self,

@@ -11,8 +11,10 @@ from gradstep._core cimport (
     GS_CSR32,
     GS_CSR64,
     GS_DENSE,
+    GS_LLS_PACKED,
     GS_PIECE,
     Engine,
+    MemoryWatch,
     gs_lls,
     gs_lls_route,
     gs_lls_sums,
@@ -29,7 +31,7 @@ from gradstep._core cimport (
     lls_waiting,
     table,
 )
-from gradstep.capi cimport GS_MAX_STATE, gs_group, gs_kernel
+from gradstep.capi cimport gs_group, gs_kernel, gs_segment
 
 cnp.import_array()
 
@@ -47,7 +49,6 @@ cdef size_t PIECE_BYTES = 1 << 24  # of all their sums
 # Of a system, whose batch is all rows: as few waits for threads as a cache allows.
 cdef size_t SYSTEM_BYTES = 1 << 19
 cdef size_t AHEAD = 16, AHEAD_NARROW = 32  # rows that are fetched before their turn
-cdef size_t ARRAYS = 2 + GS_MAX_STATE  # that an update of some columns packs
 
 
 cdef int64_t *at(cnp.ndarray a) noexcept:
@@ -72,19 +73,100 @@ cdef void set_rows(gs_lls *p, tuple X, y, weight) noexcept:
         p.data.start = data_of(X[2])
 
 
+cdef bint is_vector(a, int type_number, cnp.npy_intp n):
+    """Whether C can read an array as so many numbers, -1 for any, one after the other."""
+    return (
+        is_readable(a, type_number, 1)
+        and (n < 0 or cnp.PyArray_DIM(<cnp.ndarray>a, 0) == n)
+    )
+
+
+cdef bint is_matrix(a, int type_number, cnp.npy_intp n, cnp.npy_intp m):
+    """Whether C can read an array as an n x m matrix, row after row."""
+    return (
+        is_readable(a, type_number, 2)
+        and cnp.PyArray_DIM(<cnp.ndarray>a, 0) == n
+        and cnp.PyArray_DIM(<cnp.ndarray>a, 1) == m
+    )
+
+
+cdef bint is_readable(a, int type_number, int axes):
+    return (
+        isinstance(a, np.ndarray)
+        and cnp.PyArray_NDIM(<cnp.ndarray>a) == axes
+        and cnp.PyArray_EquivTypenums(cnp.PyArray_TYPE(<cnp.ndarray>a), type_number)
+        and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>a)
+    )
+
+
+cdef bint is_stepped(const gs_segment *s, const void *array, size_t n) noexcept:
+    return s.p == array and s.n == n and s.storage == NULL
+
+
+cdef int integer_type(cnp.ndarray a):
+    """The number of int32 or int64, whichever has as many bytes."""
+    cdef bint is_narrow = cnp.PyArray_ITEMSIZE(a) == 4
+    return cnp.NPY_INT32 if is_narrow else cnp.NPY_INT64
+
+
+cdef bint rows_fit(
+    tuple X, y, weight, int real, cnp.npy_intp L, cnp.npy_intp K, bint is_wide
+) except -1:
+    """Whether C can read X as rows of L numbers of a type, y as K targets of each, and a
+    weight for each; with `is_wide`, y may be float64 instead."""
+    cdef cnp.npy_intp N
+    cdef cnp.ndarray values = X[0], columns, starts
+    if len(X) == 1:
+        N = cnp.PyArray_DIM(values, 0) if cnp.PyArray_NDIM(values) == 2 else -1
+        if not is_matrix(values, real, N, L):
+            return False
+    else:
+        columns, starts = X[1], X[2]
+        if not (
+            is_vector(values, real, -1)
+            and is_vector(columns, integer_type(columns), cnp.PyArray_SIZE(values))
+            and is_vector(starts, integer_type(columns), -1)
+        ):
+            return False
+        N = cnp.PyArray_SIZE(starts) - 1
+    return (
+        y is None
+        or is_matrix(y, real, N, K)
+        or (is_wide and is_matrix(y, cnp.NPY_FLOAT64, N, K))
+    ) and (weight is None or is_vector(weight, cnp.NPY_FLOAT64, N))
+
+
+cdef int check_row_numbers(rows) except -1:
+    if not is_vector(rows, cnp.NPY_INT64, -1):
+        raise ValueError("numbers of rows must be int64 in one C-ordered axis")
+    return 0
+
+
+cdef int check_vector(str name, a, cnp.npy_intp n) except -1:
+    if not is_vector(a, cnp.NPY_FLOAT64, n):
+        raise ValueError(f"{name} must be C-ordered float64 of shape ({n},)")
+    return 0
+
+
+cdef int check_matrix(str name, a, cnp.npy_intp n, cnp.npy_intp m) except -1:
+    if not is_matrix(a, cnp.NPY_FLOAT64, n, m):
+        raise ValueError(f"{name} must be C-ordered float64 of shape ({n}, {m})")
+    return 0
+
+
 cdef class Loop:
     """Batches of rows to updates by an engine of w, or of w and b.
 
     `model` holds the arrays of gs_lls_model by name, None for those that are not: w, b,
-    g, gb and u of one type, the others float64. They and what `set_data` is given are
-    C-ordered and of fitting shapes; `gradstep.lls` sees to all that. Without an engine
-    there is only `evaluate`. An update by sparse rows costs in proportion to the columns
+    g, gb and u of one type, the others float64, C-ordered and of fitting shapes;
+    `gradstep.lls.model` makes them so. Without an engine there is only `evaluate`. An update by sparse rows costs in proportion to the columns
     that they touch, if the rule leaves the others alone.
     """
     cdef gs_lls p
     cdef readonly Engine engine
     cdef dict model
     cdef tuple data
+    cdef MemoryWatch watch
     cdef list room
     cdef object sums
     cdef cnp.ndarray place
@@ -98,7 +180,11 @@ cdef class Loop:
         cdef bint single = cnp.PyArray_TYPE(w) == cnp.NPY_FLOAT32
         cdef size_t size
         self.engine = engine
-        self.model = dict(model)
+        # Views of our own: users see the arrays themselves, and may do as they like.
+        self.model = {
+            name: None if a is None else np.ndarray.view(a, np.ndarray)
+            for name, a in model.items()
+        }
         self.p.ops = table().lls_f32 if single else table().lls_f64
         self.p.model.K = cnp.PyArray_DIM(w, 0)
         self.p.model.L = cnp.PyArray_DIM(w, 1)
@@ -132,21 +218,31 @@ cdef class Loop:
         self.column = np.empty(self.p.model.L + 1, np.int64)
         self.place = np.zeros(self.p.model.L, np.uint32)
         self.p.touched.column = <int64_t *>data_of(self.column)
-        for k in range(ARRAYS):
+        for k in range(<size_t>GS_LLS_PACKED):
             packed = np.empty(w.size, w.dtype)
             self.p.touched.packed[k] = data_of(packed)
             self.room.append(packed)
         return 0
 
-    def set_data(self, tuple X, y, weight=None):
+    def set_data(self, tuple X, y, weight=None, MemoryWatch watch=None):
         """Rows come from here from now on: X is (values,) of a matrix or (values, columns,
-        starts) of a sparse one; y is (N, K) or None for zeros, `weight` (N,) float64 or
-        None."""
-        self.data = (X, y, weight)
+        starts) of a sparse one, whose indices csr_check has seen; y is (N, K) or None for
+        zeros, `weight` (N,) float64 or None. All are checked by `watch` before each use."""
+        if watch is not None:
+            watch.check()
+        cdef int real = cnp.PyArray_TYPE(<cnp.ndarray>self.model["w"])
+        if not rows_fit(X, y, weight, real, self.p.model.L, self.p.model.K, False):
+            raise ValueError("rows do not fit the model in shape, dtype or order")
+        self.data, self.watch = (X, y, weight), watch
         set_rows(&self.p, X, y, weight)
         if self.p.data.form != GS_DENSE:
             if self.place is None and self.engine is not None:
                 self.make_room()
+
+    cdef object hold_data(self):
+        """Refuse data that users have resized; while what this returns is alive, nobody
+        can resize it."""
+        return None if self.watch is None else self.watch.pin()
 
     cdef bint rests(self) noexcept:
         """Whether a column that no row touches stays as it is in the next update."""
@@ -173,8 +269,15 @@ cdef class Loop:
 
     cdef int begin(self) except -1:
         """Under the engine's lock: take over its options."""
+        cdef size_t i
         self.engine.refresh()
         self.p.plan = &self.engine.plan
+        for i in range(self.p.plan.tensors):
+            self.engine.check_unchanged(i, "", True)
+        if not self.is_engine_of_model():
+            raise ValueError(
+                f"{self.engine.owner} steps other arrays than the coefficients, or not yet"
+            )
         cdef bint now = self.place is not None and self.rests()
         cdef bint then = self.p.touched.place != NULL
         if then and not now:
@@ -186,6 +289,18 @@ cdef class Loop:
         if self.p.model.b != NULL:
             self.engine.plan.tensor[1].segment.g = self.p.model.gb
         return 0
+
+    cdef bint is_engine_of_model(self) noexcept:
+        """Whether the engine steps w, and b if there is one, as they lie in memory."""
+        cdef size_t count = 2 if self.p.model.b != NULL else 1
+        if self.p.plan.tensors != count or not self.engine.ready:
+            return False
+        return is_stepped(
+            &self.p.plan.tensor[0].segment, self.p.model.w, self.p.model.K * self.p.model.L
+        ) and (
+            self.p.model.b == NULL
+            or is_stepped(&self.p.plan.tensor[1].segment, self.p.model.b, self.p.model.K)
+        )
 
     cdef int spread(self) except -1:
         """From sums of touched columns to sums of all."""
@@ -207,6 +322,9 @@ cdef class Loop:
 
     cdef gs_lls_route route(self, cnp.ndarray rows, cnp.ndarray soon):
         """By default, what comes some rows later is fetched with each."""
+        for numbers in (rows, soon):
+            if numbers is not None:
+                check_row_numbers(numbers)
         cdef gs_lls_route found
         cdef size_t ahead = AHEAD_NARROW if self.p.model.L < 16 else AHEAD
         found.rows = at(rows)
@@ -229,6 +347,7 @@ cdef class Loop:
         self.engine.enter()
         try:
             self.begin()
+            pins = self.hold_data()  # after begin, which runs users' code
             with nogil:
                 finite = lls_run(&self.p, route)
         finally:
@@ -241,6 +360,8 @@ cdef class Loop:
         self.engine.enter()
         try:
             self.begin()
+            if self.p.filled:  # their targets will be looked at
+                self.hold_data()
             with nogil:
                 finite = lls_flush(&self.p)
         finally:
@@ -259,6 +380,7 @@ cdef class Loop:
     def evaluate(self, cnp.ndarray rows):
         """Add the sums of these rows, for `finish`."""
         cdef gs_lls_route route = self.route(rows, None)
+        pins = self.hold_data()
         with nogil:
             lls_evaluate(&self.p, route)
 
@@ -287,6 +409,7 @@ cdef class Loop:
         cdef const int64_t *order = at(rows)
         cdef const double *centre = <const double *>data_of(about)
         cdef double *found = <double *>data_of(moments)
+        pins = self.hold_data()
         with nogil:
             lls_moments(&self.p, order, n, centre, found)
 
@@ -337,6 +460,10 @@ cdef class Loop:
 
     def set_total(self, total):
         """Add the coefficients after each update to this array from now on."""
+        cdef size_t K = self.p.model.K, n = K * self.p.model.L
+        n += K if self.p.model.b != NULL else 0
+        if total is not None:
+            check_vector("total", total, n)
         self.model["total"] = total
         self.p.model.total = <double *>data_of(total)
 
@@ -346,18 +473,21 @@ cdef class System:
 
     `columns` of coefficients, of which the first are those of targets; room for sums of
     as many pieces as there are in `rows`, if there is cache for them. Arrays must be
-    C-ordered float64 of the shapes that are named; `gradstep.lls` sees to that, and to
-    the rows.
+    C-ordered float64 of the shapes that are named; `gradstep.lls` sees to it that numbers
+    of rows are those of rows.
     """
     cdef gs_lls p
     cdef gs_lls_system system
+    cdef int real
     cdef tuple data
+    cdef MemoryWatch watch
     cdef tuple point
     cdef list room
 
     def __init__(self, size_t features, size_t columns, cnp.dtype dtype, size_t rows=0):
         cdef bint single = dtype.num == cnp.NPY_FLOAT32
         cdef size_t size
+        self.real = cnp.NPY_FLOAT32 if single else cnp.NPY_FLOAT64
         self.p.ops = table().lls_f32 if single else table().lls_f64
         self.p.model.L = self.system.L = features
         self.p.model.K = self.system.K = columns
@@ -369,19 +499,43 @@ cdef class System:
         self.p.sums = <double *>data_of(self.room[0])
         self.p.piece = <double *>data_of(self.room[1])
 
-    def set_data(self, tuple X, y, weight=None):
-        """Rows come from here from now on, as for `Loop`; but y may be float64 whatever
-        X is."""
-        self.data = (X, y, weight)
+    def set_data(self, tuple X, y, weight=None, MemoryWatch watch=None):
+        """Rows come from here from now on, as for `Loop`; but y, of at most as many
+        columns as there are of coefficients, may be float64 whatever X is."""
+        cdef size_t targets = 0
+        if watch is not None:
+            watch.check()
+        if y is not None and cnp.PyArray_NDIM(<cnp.ndarray?>y) == 2:
+            targets = cnp.PyArray_DIM(<cnp.ndarray>y, 1)
+        if targets > self.system.K or not rows_fit(
+            X, y, weight, self.real, self.system.L, targets, True
+        ):
+            raise ValueError("rows do not fit the system in shape, dtype or order")
+        self.data, self.watch = (X, y, weight), watch
         set_rows(&self.p, X, y, weight)
-        self.system.targets = 0
+        self.system.targets = targets
         if y is not None:
-            self.system.targets = cnp.PyArray_DIM(<cnp.ndarray>y, 1)
             self.p.data.wide_targets = cnp.PyArray_TYPE(<cnp.ndarray>y) == cnp.NPY_FLOAT64
+
+    cdef object hold_data(self, rows):
+        """Check numbers of rows, and refuse data that users have resized; while what this
+        returns is alive, nobody can resize it."""
+        if self.data is None:
+            raise ValueError("a system needs rows: call set_data first")
+        check_row_numbers(rows)
+        return None if self.watch is None else self.watch.pin()
 
     def set_point(self, centre, base, step, constant, unit, step_constant):
         """Residuals are those of `base` (K, L), or None for zeros, plus `step` (K, L);
         centre is (L,), the others (K,)."""
+        cdef size_t K = self.system.K, L = self.system.L
+        check_vector("centre", centre, L)
+        if base is not None:
+            check_matrix("base", base, K, L)
+        check_matrix("step", step, K, L)
+        check_vector("constant", constant, K)
+        check_vector("unit", unit, K)
+        check_vector("step_constant", step_constant, K)
         self.point = (centre, base, step, constant, unit, step_constant)
         self.system.centre = <const double *>data_of(centre)
         self.system.base = <const double *>data_of(base)
@@ -393,6 +547,9 @@ cdef class System:
     def add(self, cnp.ndarray rows):
         """Add what these rows, int64, give."""
         cdef gs_lls_route route
+        if self.point is None:
+            raise ValueError("a system needs coefficients: call set_point first")
+        pins = self.hold_data(rows)
         route.rows = route.soon = at(rows)
         route.count = rows.size
         route.foreseen = 0
@@ -410,7 +567,10 @@ cdef class System:
     def extents(self, cnp.ndarray rows, cnp.ndarray about, cnp.ndarray extents):
         """Add to (1 + 2 L,): the sum of weights, the weighted sums of x - about, and the
         largest absolute values of these."""
-        cdef size_t n = rows.size
+        cdef size_t n = rows.size, L = self.system.L
+        check_vector("about", about, L)
+        check_vector("extents", extents, 1 + 2 * L)
+        pins = self.hold_data(rows)
         cdef const int64_t *order = at(rows)
         cdef const double *centre = <const double *>data_of(about)
         cdef double *sums = <double *>data_of(extents)
@@ -423,7 +583,11 @@ cdef class System:
     ):
         """Add to (2 L,): the weighted sums of ((x - centre) unit)^2; and of sparse rows
         those of the weights of what is stored."""
-        cdef size_t n = rows.size
+        cdef size_t n = rows.size, L = self.system.L
+        check_vector("centre", centre, L)
+        check_vector("unit", unit, L)
+        check_vector("spreads", spreads, 2 * L)
+        pins = self.hold_data(rows)
         cdef const int64_t *order = at(rows)
         cdef const double *about = <const double *>data_of(centre)
         cdef const double *units = <const double *>data_of(unit)
@@ -433,7 +597,9 @@ cdef class System:
 
 
 def dot(cnp.ndarray a, cnp.ndarray b):
-    """The product of two contiguous float64 arrays of one size, in a fixed order."""
+    """The product of two contiguous float64 arrays of shape (n,), in a fixed order."""
+    check_vector("a", a, a.size)
+    check_vector("b", b, a.size)
     return gs_dot(<double *>data_of(a), <double *>data_of(b), a.size)
 
 
@@ -442,7 +608,12 @@ def conjugate(
 ):
     """Make a direction (n,) conjugate, in place, to the first `count` rows of `earlier`,
     whose images are the rows of `images`; all float64 and contiguous."""
-    cdef size_t n = direction.size
+    cdef size_t n = direction.size, room = len(earlier)
+    check_vector("direction", direction, n)
+    check_matrix("earlier", earlier, room, n)
+    check_matrix("images", images, room, n)
+    if count > room:
+        raise ValueError(f"count must be at most {room}, the rows of earlier, got {count}")
     cdef double *p = <double *>data_of(direction)
     cdef const double *past = <const double *>data_of(earlier)
     cdef const double *image = <const double *>data_of(images)

@@ -2,11 +2,10 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from gradstep import _lls
+from gradstep import _core, _lls
 from gradstep.lls.data import Route
 from gradstep.lls.units import powers_of_two
 from gradstep.structure import Array
@@ -25,23 +24,38 @@ class Columns:
     weight above 0: a column that is constant has a norm of exactly 0.
     """
 
-    def __init__(self, width: int, dtype: Any, *, centred: bool) -> None:
-        self._rows = _lls.System(width, 0, np.dtype(dtype))
+    def __init__(self, width: int, *, centred: bool) -> None:
+        # By the dtype of values: that of y need not be the same in all chunks.
+        self._rows: dict[str, _lls.System] = {}
         self._extents, self._spreads = np.zeros(1 + 2 * width), np.zeros(2 * width)
         self._width, self._centred = width, centred
         self._is_sparse = False
         self._first: Array | None = None if centred else np.zeros(width)
 
+    def _rows_of(
+        self, matrix: Matrix, weight: Array | None, watch: _core.MemoryWatch | None
+    ) -> _lls.System:
+        dtype = matrix[0].dtype
+        if dtype.name not in self._rows:
+            self._rows[dtype.name] = _lls.System(self._width, 0, dtype)
+        rows = self._rows[dtype.name]
+        rows.set_data(matrix, None, weight, watch)
+        return rows
+
     def extend(
-        self, matrix: Matrix, weight: Array | None, parts: Sequence[Route]
+        self,
+        matrix: Matrix,
+        weight: Array | None,
+        parts: Sequence[Route],
+        watch: _core.MemoryWatch | None,
     ) -> None:
         """Take rows into means and ranges."""
-        self._rows.set_data(matrix, None, weight)
+        rows = self._rows_of(matrix, weight, watch)
         if self._first is None:
             self._first = self._first_row(matrix, weight)
         if self._first is not None:  # else all of these have weight 0
             for part in parts:
-                self._rows.extents(part.rows, self._first, self._extents)
+                rows.extents(part.rows, self._first, self._extents)
 
     def _first_row(self, matrix: Matrix, weight: Array | None) -> Array | None:
         if len(matrix) > 1:
@@ -74,13 +88,17 @@ class Columns:
         return np.asarray(0.5 / powers_of_two(self.ranges))
 
     def spread(
-        self, matrix: Matrix, weight: Array | None, parts: Sequence[Route]
+        self,
+        matrix: Matrix,
+        weight: Array | None,
+        parts: Sequence[Route],
+        watch: _core.MemoryWatch | None,
     ) -> None:
         """Take rows into norms, after all of them have been taken into means."""
-        self._rows.set_data(matrix, None, weight)
+        rows = self._rows_of(matrix, weight, watch)
         centre, unit = self.centre, self._unit
         for part in parts:
-            self._rows.spreads(part.rows, centre, unit, self._spreads)
+            rows.spreads(part.rows, centre, unit, self._spreads)
 
     def norms(self, count: int) -> Array:
         """Return the weighted norms of the deviations, of `count` rows."""

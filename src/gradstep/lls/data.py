@@ -7,8 +7,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from gradstep import _core, _rows
+from gradstep import _core, _rows, dtypes
 from gradstep.lls import arguments as check
+from gradstep.lls.csr import csr_rows, is_sparse
 from gradstep.structure import Array
 
 _NONE = object()  # what no chunk is
@@ -28,7 +29,7 @@ class Block(NamedTuple):
     weight: Array | None  # (N,) float64
     features: int
     targets: int | None  # None where y was given in the shape (N,)
-    given: tuple[Array, ...] = ()  # the arrays that own all this
+    watch: _core.MemoryWatch | None = None  # over the arrays of the caller
 
     @property
     def dtype(self) -> "np.dtype[Any]":
@@ -50,11 +51,6 @@ class Block(NamedTuple):
     def weighs(self) -> bool:
         """Whether any weight is not 0, or there is no row."""
         return self.weight is None or not len(self.weight) or bool(self.weight.any())
-
-    def owned(self) -> "Block":
-        """Return the same with indices of our own, which nobody can change later."""
-        X = (self.X[0], *(a.copy() for a in self.X[1:]))
-        return self._replace(X=X, given=(*X, *self.given[len(X) :]))
 
     def check_weights(self, who: str) -> None:
         """Refuse a problem of no rows but those of weight 0."""
@@ -140,21 +136,6 @@ class Data(Protocol):
         """Yield blocks, and the order in which to visit their rows."""
 
 
-class Still:
-    """Whether the caller's arrays are still what they were when they were checked."""
-
-    def __init__(self, block: Block) -> None:
-        self._now = block.given
-        self._then = [a.view() for a in block.given]
-
-    def check(self) -> None:
-        """Refuse arrays that have been resized since."""
-        if not all(map(_core.unchanged, self._now, self._then)):
-            raise ValueError(
-                "fit: X, y or sample_weight was resized or reshaped during the fit"
-            )
-
-
 class InMemory:
     """All rows in one block; with `kept`, only those."""
 
@@ -163,8 +144,6 @@ class InMemory:
         self.features, self.targets = block.features, block.targets
         self.dtype: np.dtype[Any] = block.dtype
         self.n: int | None = len(block.y) if kept is None else len(kept)
-        self._still = Still(block)
-        # Callers may do as they like with them when `order` or `callback` runs.
 
     def first(self) -> Block:
         return self.block
@@ -177,7 +156,8 @@ class InMemory:
 
     def check_still(self) -> None:
         """Refuse arrays that have been resized since."""
-        self._still.check()
+        if self.block.watch is not None:
+            self.block.watch.check()
 
 
 class Chunks:
@@ -219,12 +199,11 @@ class Chunks:
         for k, chunk in enumerate(self._chunks):
             found = self._block(k, chunk)
             weighs |= found.weighs
-            for name in ("features", "targets", "dtype", "kind"):
-                now, then = getattr(found, name), getattr(like, name)
-                if now != then:
-                    raise ValueError(
-                        f"fit: chunk {k} has {name} {now}, the first had {then}"
-                    )
+            if difference := mismatch(found, like, sparsity=True):
+                name, here, expected = difference
+                raise ValueError(
+                    f"fit: chunk {k} has {name} {here}, the first had {expected}"
+                )
             n = len(found.y)
             if order.shuffle is None:
                 yield found, Route(np.arange(n))
@@ -252,74 +231,68 @@ def block(
 
     With `wide_targets`, y is float64 where the type of X would round it.
     """
-    if _is_sparse(X):
-        parts, shape = _csr(f"{who}: X", X)
-    else:
-        a = check.real_array(f"{who}: X", X)
-        if a.ndim != 2:
-            raise ValueError(f"{who}: X must have shape (N, L), got {a.shape}")
-        parts, shape = (check.plain(a, _arithmetic(a.dtype)),), a.shape
+    # Conversions run code of users, which may write to X: hence X comes last.
     ya = check.real_array(f"{who}: y", y)
+    raw_weight = None
+    if sample_weight is not None:
+        raw_weight = check.real_array(f"{who}: sample_weight", sample_weight)
+    parts, (n, features) = _matrix(f"{who}: X", X)
     if ya.ndim not in (1, 2):
         raise ValueError(f"{who}: y must have shape (N,) or (N, K), got {ya.shape}")
-    if shape[0] != len(ya):
-        raise ValueError(f"{who}: X has {shape[0]} rows, y has {len(ya)}")
-    weight = None
-    if sample_weight is not None:
-        weight = check.weights(f"{who}: sample_weight", sample_weight, len(ya))
-    targets = None if ya.ndim == 1 else ya.shape[1]
+    if n != len(ya):
+        raise ValueError(f"{who}: X has {n} rows, y has {len(ya)}")
     target_dtype = parts[0].dtype
-    if wide_targets and ya.dtype != np.float32:
-        target_dtype = np.dtype(np.float64)
-    flat = check.narrowed(f"{who}: y", ya, target_dtype)
-    table = flat[:, np.newaxis] if ya.ndim == 1 else flat
-    given = (*parts, flat) if weight is None else (*parts, flat, weight)
-    return Block(parts, table, weight, shape[1], targets, given)
+    if wide_targets and not dtypes.is_same(ya.dtype, dtypes.FLOAT32):
+        target_dtype = dtypes.FLOAT64
+    used = [*parts, check.narrowed(f"{who}: y", ya, target_dtype)]
+    weight = None
+    if raw_weight is not None:
+        weight = check.weights(f"{who}: sample_weight", raw_weight, n)
+        used.append(weight)
+    targets = None if ya.ndim == 1 else ya.shape[1]
+    table = used[len(parts)].reshape(n, 1 if targets is None else targets)
+    watch = _core.MemoryWatch(f"{who}: X, y or sample_weight", used)
+    return Block(parts, table, weight, features, targets, watch)
 
 
-def _arithmetic(dtype: "np.dtype[Any]") -> "np.dtype[Any]":
-    return np.dtype(np.float32 if dtype == np.float32 else np.float64)
+def _matrix(name: str, X: Any) -> tuple[tuple[Array, ...], tuple[int, int]]:
+    """Return the arrays of a matrix, as C reads them, and its shape."""
+    if is_sparse(X):
+        rows, shape = csr_rows(name, X)
+        return tuple(rows), shape
+    a = check.real_array(name, X)
+    if a.ndim != 2:
+        raise ValueError(f"{name} must have shape (N, L), got {a.shape}")
+    n, features = a.shape
+    dtype = dtypes.float32_or_float64(a.dtype)
+    return (check.narrowed(name, a, dtype),), (n, features)
 
 
-def _is_sparse(X: Any) -> bool:
-    return type(X).__module__.startswith("scipy.sparse")
+class HasColumns(Protocol):
+    """What rows of one fit have in common."""
+
+    @property
+    def features(self) -> int:
+        """Columns of X."""
+
+    @property
+    def targets(self) -> int | None:
+        """Columns of y; None where it has one axis."""
+
+    @property
+    def dtype(self) -> "np.dtype[Any]":
+        """Of X and y."""
 
 
-def _csr(name: str, X: Any) -> tuple[tuple[Array, ...], tuple[int, int]]:
-    """Return values, columns and starts, validated: C follows them blindly."""
-    if X.ndim != 2:
-        raise ValueError(f"{name} must have shape (N, L), got {X.shape}")
-    if X.dtype.kind not in "fiub":
-        raise TypeError(f"{name} must hold real numbers, got {X.dtype}")
-    wrong = f"{name} is no valid sparse matrix: its indices"
-    try:
-        rows = X if X.format == "csr" else X.tocsr()
-    except (ValueError, IndexError) as error:
-        raise ValueError(f"{wrong} cannot be read: {error}") from None
-    parts, ascends = _checked_csr(wrong, rows)
-    if not ascends:  # columns in no order, or twice
-        rows = rows.copy()
-        rows.has_canonical_format = False  # whatever was known of it
-        rows.sum_duplicates()
-        parts, _ = _checked_csr(wrong, rows)
-    return parts, X.shape
-
-
-def _checked_csr(wrong: str, X: Any) -> tuple[tuple[Array, ...], bool]:
-    """Return its arrays as C reads them, and whether columns ascend in each row."""
-    values, columns, starts = X.data, X.indices, X.indptr
-    if not (
-        values.ndim == columns.ndim == starts.ndim == 1
-        and len(starts) == X.shape[0] + 1
-        and len(columns) == len(values)
-        and columns.dtype.kind == starts.dtype.kind == "i"
-    ):
-        raise ValueError(
-            f"{wrong} are not of the shape and type of its values and rows"
-        )
-    both = np.int32 if columns.dtype == starts.dtype == np.int32 else np.int64
-    columns, starts = check.plain(columns, both), check.plain(starts, both)
-    right, ascends = _rows.csr_check(starts, columns, X.shape[1])
-    if not right:
-        raise ValueError(f"{wrong} point outside of it")
-    return (check.plain(values, _arithmetic(values.dtype)), columns, starts), ascends
+def mismatch(
+    rows: HasColumns, like: HasColumns, *, sparsity: bool = False
+) -> tuple[str, Any, Any] | None:
+    """Return what of rows is not as in others: its name, and both; None if nothing."""
+    names = ["features", "targets"] + ["kind"] * sparsity
+    for name in names:
+        here, expected = getattr(rows, name), getattr(like, name)
+        if here != expected:
+            return name, here, expected
+    if not dtypes.is_same(rows.dtype, like.dtype):
+        return "dtype", rows.dtype, like.dtype
+    return None

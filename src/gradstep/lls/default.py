@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from gradstep import _rows
-from gradstep.lls.arguments import finite, real_array
+from gradstep import _rows, dtypes
+from gradstep.lls.arguments import finite, narrowed, real_array
 from gradstep.lls.cg import ATTAINABLE, Descent, length
 from gradstep.lls.data import Data
 from gradstep.lls.result import Fit, Progress
@@ -325,9 +325,10 @@ def _start(
     if coef0 is None:
         return None
     coef = finite("fit: coef0", real_array("fit: coef0", coef0))
+    coef = narrowed("fit: coef0", coef, dtypes.FLOAT64)
     if coef.shape != shape:
         raise ValueError(f"fit: coef0 has shape {coef.shape}, expected {shape}")
-    return np.atleast_2d(coef.T).astype(np.float64)
+    return np.atleast_2d(coef.T).copy()
 
 
 @quietly
@@ -358,7 +359,7 @@ def _rank_tol(dtype: Any, columns: int, rounding: float) -> float:
     Rounding of the arithmetic or, for float32, of X itself, as `lls.solve` has it.
     """
     share = ATTAINABLE * rounding
-    if dtype == np.float32:
+    if dtypes.is_same(dtype, dtypes.FLOAT32):
         share = max(share, float(np.finfo(np.float32).eps))
     return share * math.sqrt(max(1, columns))
 

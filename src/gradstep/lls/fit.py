@@ -66,10 +66,11 @@ def fit(
     Parameters
     ----------
     X : array_like or sparse matrix, shape (N, L), or file or iterable
-        float32 or float64 in C order, or CSR of these, is used as it is; anything else
-        is copied once, numbers of other types as float64. Or `NpyFile`, `ParquetFile`,
-        or an iterable of chunks (X, y) or (X, y, sample_weight), read anew in each
-        epoch; `y` and `sample_weight` are left out then.
+        float32 or float64 in C order, and values in CSR of these, are used as they are;
+        indices of CSR and anything else are copied once, numbers of other types as
+        float64. Or `NpyFile`, `ParquetFile`, or an iterable of chunks (X, y) or (X, y,
+        sample_weight), read anew in each epoch; `y` and `sample_weight` are left out
+        then.
     y : array_like, shape (N,) or (N, K)
         Copied if it is not of the type and order of X.
     optimizer : callable, optional
@@ -214,8 +215,6 @@ def fit(
     patience = check.whole("fit: patience", patience, 1)
     visiting = checked_order(shuffle, seed, order)
     data = _data(X, y, sample_weight, wide_targets=optimizer is None)
-    if isinstance(data, InMemory) and (callback is not None or order is not None):
-        data = InMemory(data.block.owned())
     data, held = held_out("fit", data, validation, visiting.seed)
     scaled = standardize is not None and check.flag("fit: standardize", standardize)
     if scaled:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradstep import _core, _lls
+from gradstep import _core, _lls, dtypes
 from gradstep.lls import arguments as check
 from gradstep.lls.data import Data, Order, Route
 from gradstep.structure import Array
@@ -52,7 +52,7 @@ def measured(data: Data, *, centre: bool) -> Scaling:
 def _moments(loop: _lls.Loop, data: Data, about: Array) -> Array:
     moments = np.zeros(1 + 3 * data.features)
     for block, rows in data.visits(0, Order(None, 0, None)):
-        loop.set_data(block.X, None, block.weight)
+        loop.set_data(block.X, None, block.weight, block.watch)
         for part in slices(rows, block.row_bytes):
             loop.moments(part.rows, about, moments)
     return moments
@@ -81,7 +81,8 @@ class Model:
         self._w = _core.allocate((k, features), np.dtype(dtype), True)
         self._g = _core.allocate((k, features), np.dtype(dtype), True)
         self.coef = self._w[0] if targets is None else self._w.T
-        self.offset = np.zeros(k, dtype) if intercept else None
+        # In memory that is not NumPy's, so that users cannot resize what they step.
+        self.offset = _core.allocate((k,), np.dtype(dtype), True) if intercept else None
         self.gradient = self._g[0] if targets is None else self._g.T
         self.offset_gradient = np.zeros(k, dtype) if intercept else None
         self.total: Array | None = None
@@ -103,7 +104,7 @@ class Model:
             "mean": scaling.mean if scaling else None,
             "inverse": scaling.inverse if scaling else None,
             "u": u,
-            "wide": u if u.dtype == np.float64 else np.empty(u.shape),
+            "wide": u if dtypes.is_same(u.dtype, dtypes.FLOAT64) else np.empty(u.shape),
             "c": np.zeros(len(self._w)),
             "total": self.total,
         }
@@ -120,9 +121,9 @@ class Model:
     def begin_at(self, who: str, coef: Any, intercept: Any) -> None:
         """Begin at coefficients in the user's units."""
         if coef is not None:
-            start = check.finite(
-                f"{who}: coef0", check.real_array(f"{who}: coef0", coef)
-            )
+            name = f"{who}: coef0"
+            start = check.finite(name, check.real_array(name, coef))
+            start = check.narrowed(name, start, self.coef.dtype)
             if start.shape != self.coef.shape:
                 raise ValueError(
                     f"{who}: coef0 has shape {start.shape}, expected {self.coef.shape}"
@@ -133,6 +134,7 @@ class Model:
             if self.offset is None:
                 raise ValueError(f"{name} needs intercept=True")
             start = check.finite(name, check.real_array(name, intercept))
+            start = check.narrowed(name, start, self.offset.dtype)
             if start.shape not in ((), self.offset.shape):
                 raise ValueError(
                     f"{name} has shape {start.shape}, expected {self.offset.shape}"

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from gradstep import _lls, _rows
 from gradstep.lls import arguments as check
+from gradstep.lls.csr import is_sparse
 from gradstep.lls.data import Block, block
 from gradstep.lls.model import Model
 from gradstep.structure import Array
@@ -75,9 +76,9 @@ def max_stable_lr(
     0.25
     """
     who = "max_stable_lr"
-    if not hasattr(X, "shape"):
+    if not is_sparse(X):
         X = check.real_array(f"{who}: X", X)
-    n = X.shape[0] if X.shape else 0
+    n = max(0, X.shape[0]) if X.shape else 0  # block() looks at the shape
     found = block(who, X, np.zeros(n), sample_weight)
     found.check_weights(who)
     check.finite(f"{who}: X", found.X[0])
@@ -125,7 +126,7 @@ def estimate(
         scaling=like.scaling,
     )
     loop = _lls.Loop(None, model.arrays(), batch=max(size, 512), divide=mean)
-    loop.set_data(found.X, None, found.weight)
+    loop.set_data(found.X, None, found.weight, found.watch)
     most, whole = 0.0, max(1, n // size)  # batches of an epoch
     for k in range(batches):
         if k % whole == 0:

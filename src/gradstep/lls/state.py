@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gradstep import dtypes
+from gradstep.checks import base_array
 from gradstep.lls import arguments as check
 from gradstep.lls.model import Model
 from gradstep.structure import Array
@@ -31,19 +33,21 @@ def read(who: str, state: Mapping[str, Any], model: Model, *, averages: bool) ->
             raise KeyError(f"{who}: the state lacks {name!r}")
     averaged = _count(f"{who}: averaged", state["averaged"])
     total = np.zeros(model.size) if averages and averaged else None
-    for name, like in (
-        ("coef", model.coef),
-        ("offset", model.offset),
-        ("total", total),
-    ):
-        _check_like(f"{who}: {name}", state[name], like)
+    coef, offset, sums = (
+        _array_like(f"{who}: {name}", state[name], like)
+        for name, like in (
+            ("coef", model.coef),
+            ("offset", model.offset),
+            ("total", total),
+        )
+    )
     counted = state["counted"]
     if not isinstance(counted, (tuple, list)) or len(counted) != 2:
         raise TypeError(f"{who}: counted must be (rows, squares), got {counted!r}")
     return Saved(
-        state["coef"],
-        state["offset"],
-        state["total"],
+        coef,
+        offset,
+        sums,
         averaged,
         _count(f"{who}: n_updates", state["n_updates"]),
         (
@@ -61,15 +65,16 @@ def _count(name: str, value: Any) -> int:
     return found
 
 
-def _check_like(name: str, found: Any, like: Array | None) -> None:
-    """Refuse what is no array of the shape and type of another."""
+def _array_like(name: str, saved: Any, like: Array | None) -> Any:
+    """Return a copy of a saved array of the shape and dtype of another, or None."""
     if like is None:
-        if found is not None:
+        if saved is not None:
             raise ValueError(f"{name} must be None for this trainer, which has none")
-    elif not isinstance(found, np.ndarray):
-        raise TypeError(f"{name} must be an array, got {type(found).__name__}")
-    elif (found.shape, found.dtype) != (like.shape, like.dtype):
+        return None
+    a = base_array(name, saved, "an array")
+    if a.shape != like.shape or not dtypes.is_same(a.dtype, like.dtype):
         raise ValueError(
-            f"{name} must be {like.dtype} of shape {like.shape}, got {found.dtype} of "
-            f"shape {found.shape}"
+            f"{name} must be {like.dtype} of shape {like.shape}, got {a.dtype} of "
+            f"shape {a.shape}"
         )
+    return a.copy()

@@ -8,7 +8,7 @@ import numpy as np
 
 from gradstep import _lls
 from gradstep.lls.columns import Columns
-from gradstep.lls.data import Block, Data, Order
+from gradstep.lls.data import Block, Data, Order, Visits
 from gradstep.lls.model import slices
 from gradstep.lls.units import powers_of_two
 from gradstep.structure import Array
@@ -137,24 +137,34 @@ class System:
 
     def _measured(self) -> tuple[Columns, Columns, Array]:
         """Return what columns and targets are like, and the largest weight."""
-        X = Columns(self.features, self.data.dtype, centred=self.intercept)
-        y: Columns | None = None
+        X = Columns(self.features, centred=self.intercept)
+        y = Columns(self.targets, centred=self.intercept)
         self.rows, largest_weight = 0, np.zeros(1)
         for block, route in self.data.visits(0, _IN_ORDER):
-            y = y or Columns(self.targets, block.y.dtype, centred=self.intercept)
             weight, parts = self._weights(block), slices(route, block.row_bytes)
-            X.extend(block.X, weight, parts)
-            y.extend((block.y,), weight, parts)
+            X.extend(block.X, weight, parts, block.watch)
+            y.extend((block.y,), weight, parts, block.watch)
             self.rows += len(route.rows)
             self.is_sparse = len(block.X) > 1
             if weight is not None:
                 largest_weight = np.maximum(largest_weight, weight.max(initial=0.0))
-        y = y or Columns(self.targets, self.data.dtype, centred=self.intercept)
-        for block, route in self.data.visits(0, _IN_ORDER):
+        for block, route in self._visits():
             weight, parts = self._weights(block), slices(route, block.row_bytes)
-            X.spread(block.X, weight, parts)
-            y.spread((block.y,), weight, parts)
+            X.spread(block.X, weight, parts, block.watch)
+            y.spread((block.y,), weight, parts, block.watch)
         return X, y, largest_weight
+
+    def _visits(self) -> Visits:
+        """Yield all rows once more, and raise if there are not as many as at first."""
+        rows = 0
+        for block, route in self.data.visits(0, _IN_ORDER):
+            yield block, route
+            rows += len(route.rows)
+        if rows != self.rows:
+            raise ValueError(
+                f"fit: chunks gave {self.rows} rows in the first pass and {rows} in a "
+                "later one; yield the same rows each time they are iterated over"
+            )
 
     def _weights(self, block: Block) -> Array | None:
         if block.weight is None or self._weight_unit == 1:
@@ -243,9 +253,9 @@ class System:
             step_constant = step_constant - self._products_with_centre(step)
         rows = self._rows_for(len(step))
         rows.set_point(self.centre, base, step, constant, unit, step_constant)
-        for block, route in self.data.visits(0, _IN_ORDER):
+        for block, route in self._visits():
             y = block.y if unit.any() else None
-            rows.set_data(block.X, y, self._weights(block))
+            rows.set_data(block.X, y, self._weights(block), block.watch)
             for part in slices(route, block.row_bytes):
                 rows.add(part.rows)
         products, pulls, squares = rows.collect()

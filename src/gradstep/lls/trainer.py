@@ -9,9 +9,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from gradstep import _lls
+from gradstep import _lls, dtypes
 from gradstep.lls import arguments as check
-from gradstep.lls.data import Block, Route, block
+from gradstep.lls.data import Block, Route, block, mismatch
 from gradstep.lls.guard import Guard, Snapshot
 from gradstep.lls.model import Model, Scaling
 from gradstep.lls.state import read
@@ -97,12 +97,11 @@ class Trainer:
         _who: str = "Trainer",
     ) -> None:
         who = self._who = _who
-        if dtype not in (np.float32, np.float64, "float32", "float64", "f4", "f8"):
-            raise TypeError(f"{who}: dtype must be float32 or float64, got {dtype!r}")
         if targets is not None:
             targets = check.whole(f"{who}: targets", targets, 0)
         self.features = check.whole(f"{who}: features", features, 0)
-        self.targets, self.dtype = targets, np.dtype(dtype)
+        self.targets = targets
+        self.dtype = dtypes.checked_float(f"{who}: dtype", dtype)
         # More than all rows of an epoch is all of them, whatever C can count to.
         self.batch_size = min(check.whole(f"{who}: batch_size", batch_size, 1), 1 << 62)
         self.ridge = check.number(f"{who}: ridge", ridge, 0)
@@ -200,13 +199,12 @@ class Trainer:
             name = f"{self._who}.partial_fit: X"
             X = check.narrowed(name, check.real_array(name, X), self.dtype)
         found = block(f"{self._who}.partial_fit", X, y, sample_weight)
-        for name in ("features", "targets", "dtype"):
-            now, then = getattr(found, name), getattr(self, name)
-            if now != then:
-                raise ValueError(
-                    f"{self._who}.partial_fit: the rows have {name} {now}, expected "
-                    f"{then}"
-                )
+        if difference := mismatch(found, self):
+            name, here, expected = difference
+            raise ValueError(
+                f"{self._who}.partial_fit: the rows have {name} {here}, expected "
+                f"{expected}"
+            )
         with self._alone("partial_fit"):
             self._go_through(found)
         return self
@@ -291,7 +289,7 @@ class Trainer:
 
     def _take(self, found: Block) -> None:
         if found is not self._block:
-            self._loop.set_data(found.X, found.y, found.weight)
+            self._loop.set_data(found.X, found.y, found.weight, found.watch)
             self._block, self._recent = found, np.empty(0, np.int64)
 
     def _judge(self, finite: bool, before: Snapshot) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from gradstep import _lls, _rows
 from gradstep.lls import arguments as check
-from gradstep.lls.data import Block, Data, InMemory, Still, block
+from gradstep.lls.data import Block, Data, InMemory, block, mismatch
 from gradstep.lls.model import Model
 from gradstep.structure import Array
 
@@ -16,16 +16,14 @@ class Validation:
 
     def __init__(self, held: Block, rows: Array) -> None:
         self._rows = rows
-        self._still = Still(held)
         self._model = Model(held.features, held.targets, held.dtype, intercept=True)
         self._loop = _lls.Loop(None, self._model.arrays(), batch=1 << 62)
-        self._loop.set_data(held.X, held.y, held.weight)
+        self._loop.set_data(held.X, held.y, held.weight, held.watch)
 
     def loss(self, coef: Array, intercept: Any) -> float:
         """Return the mean over the rows of s |r|^2."""
         if not len(self._rows):
             return 0.0
-        self._still.check()
         self._model.coef[...] = coef
         assert self._model.offset is not None
         self._model.offset[...] = intercept
@@ -47,10 +45,9 @@ def held_out(
                 f"{who}: validation must be (X, y), (X, y, sample_weight) or a fraction"
             )
         found = block(f"{who}: validation", *validation)
-        for name in ("features", "targets", "dtype"):
-            now, then = getattr(found, name), getattr(data, name)
-            if now != then:
-                raise ValueError(f"{who}: validation has {name} {now}, X and y {then}")
+        if difference := mismatch(found, data):
+            name, here, expected = difference
+            raise ValueError(f"{who}: validation has {name} {here}, X and y {expected}")
         if not len(found.y):
             raise ValueError(f"{who}: validation has no rows")
         return data, _checked(found, np.arange(len(found.y)))

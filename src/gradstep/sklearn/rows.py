@@ -3,9 +3,11 @@
 from typing import Any
 
 import numpy as np
-from scipy.sparse import issparse
+from scipy import sparse
 from sklearn import get_config
 from sklearn.utils.validation import validate_data
+
+from gradstep.lls.csr import csr_rows, is_sparse
 
 _ABSENT = object()
 
@@ -17,11 +19,11 @@ def validated(who: str, model: Any, X: Any, y: Any = _ABSENT, *, reset: bool) ->
     """
     for name, value in (("X", X), ("y", y)):
         _refuse_tensor(f"{who}: {name}", value)
-    if issparse(X) and hasattr(X, "check_format"):
-        try:  # C follows the indices of a product blindly
-            X.check_format(full_check=True)
-        except ValueError as error:
-            raise ValueError(f"{who}: X is no valid sparse matrix: {error}") from None
+        _refuse_no_numbers(f"{who}: {name}", value)
+    if is_sparse(X):  # C follows the indices of conversions and products blindly
+        rows, shape = csr_rows(f"{who}: X", X)
+        kind = sparse.csr_matrix if isinstance(X, sparse.spmatrix) else sparse.csr_array
+        X = kind(tuple(rows), shape=shape)
     options: dict[str, Any] = {
         "accept_sparse": "csr",
         "dtype": [np.float64, np.float32],
@@ -42,3 +44,18 @@ def _refuse_tensor(name: str, value: Any) -> None:
             f"{kind.__module__}.{kind.__qualname__}; copy it to the CPU and pass "
             "numpy.asarray of it"
         )
+
+
+def _refuse_no_numbers(name: str, value: Any) -> None:
+    """Refuse strings, times and structured scalars, whose bits or texts NumPy casts.
+
+    scikit-learn itself refuses complex numbers, and takes objects that are numbers.
+    """
+    if isinstance(value, (list, tuple)):
+        try:
+            value = np.asarray(value)
+        except ValueError:  # of several lengths: scikit-learn says so
+            return
+    dtype = getattr(value, "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind not in "fiubcO":
+        raise TypeError(f"{name} must hold real numbers, got {dtype}")

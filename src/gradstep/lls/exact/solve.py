@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from gradstep.lls.csr import is_sparse
 from gradstep.lls.exact import options as arguments
 from gradstep.lls.exact import tall
 from gradstep.lls.exact.solution import Solution
@@ -121,7 +122,7 @@ def solve(
     array([ 2., -1.])
     """
     # SciPy's linear algebra is heavy, and only needed here.
-    from gradstep.lls.exact import methods, sparse  # noqa: PLC0415
+    from gradstep.lls.exact import methods  # noqa: PLC0415
 
     options = arguments.checked(method, intercept, ridge, rcond)
     given: Any = X
@@ -133,7 +134,7 @@ def solve(
             )
         options = options.chosen("blocks", ("qr", "svd", "normal"))
         shape, found, b = methods.by_factors(tall.blocks_of(given), options)
-    elif sparse.is_sparse(given):
+    elif is_sparse(given):
         options = options.chosen("sparse X", ("cg", "normal"))
         shape, found, b = methods.from_sparse(given, y, sample_weight, options)
     else:

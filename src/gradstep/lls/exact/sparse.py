@@ -6,37 +6,19 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
+from gradstep import dtypes
 from gradstep.lls.arguments import finite
+from gradstep.lls.csr import csr_rows
 from gradstep.lls.exact.tall import BYTES
 from gradstep.lls.units import powers_of_two
 from gradstep.structure import Array
 
 
-def is_sparse(X: object) -> bool:
-    """Whether X is a sparse array or matrix of SciPy."""
-    return bool(scipy.sparse.issparse(X))
-
-
 def checked_sparse(X: Any) -> Any:
     """Return a copy in CSR as float64, without duplicates, after a look at indices."""
-    if X.dtype.kind not in "fiub":
-        raise TypeError(f"solve: X must hold real numbers, got {X.dtype}")
-    if X.ndim != 2:
-        raise ValueError(f"solve: X must have shape (N, L), got {X.shape}")
-    try:
-        if hasattr(X, "check_format"):  # which may write: hence a view
-            parts = (X.data, X.indices, X.indptr)
-            X = type(X)(parts, shape=X.shape, copy=False)
-            X.check_format(full_check=True)
-        elif X.format == "coo":  # whose constructor checks
-            X = type(X)((X.data, (X.row, X.col)), shape=X.shape, copy=False)
-        rows = scipy.sparse.csr_array(X, dtype=np.float64, copy=True)
-        rows.check_format(full_check=True)
-    except (ValueError, IndexError) as error:
-        raise ValueError(f"solve: X is no valid sparse array: {error}") from None
-    rows.sum_duplicates()
-    finite("solve: X", rows.data)
-    return rows
+    rows, shape = csr_rows("solve: X", X, "sparse array", dtypes.FLOAT64)
+    finite("solve: X", rows.values)
+    return scipy.sparse.csr_array(tuple(rows), shape=shape, copy=True)
 
 
 def columns_of(X: Any, weight: Array, centred: bool) -> tuple[Array, Array]:
