@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from gradstep import _rows
-from gradstep.lls import arguments as check
+from gradstep._core import MemoryWatch
 from gradstep.lls.data import CACHED, Block, Order, Route, Visits
 from gradstep.lls.files import Rows, Source
+from gradstep.lls.files.checked import CheckedSource
 from gradstep.structure import Array
 
 _READ = 1 << 20  # bytes of X that are read at a time, if in order
@@ -22,36 +23,37 @@ class OnDisk:
     """A `Source`: files, or whatever else reads spans of rows."""
 
     def __init__(self, source: Source) -> None:
-        self._source = source
-        self.n: int | None = source.shape[0]
-        self.features, self.targets = source.shape[1], source.targets
-        self.dtype = source.dtype
-        self._row_bytes = self.features * source.dtype.itemsize
+        self._source = checked = CheckedSource("fit", source)
+        self.n: int | None = checked.n
+        self.features, self.targets = checked.features, checked.targets
+        self.dtype = checked.dtype
+        self._row_bytes = self.features * checked.dtype.itemsize
 
     def first(self) -> Block:
         assert self.n is not None
         size = min(self.n, _LOOKED_AT)
         return self._block(self._source.read([(0, size)], self._source.buffers(size)))
 
-    def _block(self, rows: Rows) -> Block:
-        y, weight = rows.y, rows.weight
-        if weight is not None:
-            weight = check.weights("fit: sample_weight of the file", weight, len(y))
-        y = y[:, np.newaxis] if y.ndim == 1 else y
-        return Block((rows.X,), y, weight, self.features, self.targets)
+    def _block(self, checked_rows: tuple[Rows, MemoryWatch]) -> Block:
+        rows, watch = checked_rows
+        y = rows.y[:, np.newaxis] if rows.y.ndim == 1 else rows.y
+        return Block((rows.X,), y, rows.weight, self.features, self.targets, watch)
 
     def visits(self, epoch: int, order: Order) -> Visits:
         """Yield groups of rows; a group is valid until the next one is asked for."""
-        read, buffers = self._source.read, list[Rows]()
+        # Two, one of which is read to while the rows of the other are used.
+        buffers, capacities = [None, None], [-1, -1]
         weighs = self.n == 0
         waiting: Any = None
         with ThreadPoolExecutor(1) as reader:
             for k, (spans, rows) in enumerate(self._groups(epoch, order)):
                 size = sum(last - first for first, last in spans)
-                if k < 2 or len(buffers[k % 2].X) < size:
-                    buffers[k % 2 : k % 2 + 1] = [self._source.buffers(size)]
+                if capacities[k % 2] < size:
+                    buffers[k % 2] = self._source.buffers(size)
+                    capacities[k % 2] = size
                 before = waiting
-                waiting = reader.submit(read, spans, buffers[k % 2]), rows
+                into = buffers[k % 2]
+                waiting = reader.submit(self._source.read, spans, into), rows
                 if before is not None:
                     found = self._block(before[0].result())
                     weighs |= found.weighs

@@ -6,8 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from gradstep import dtypes
 from gradstep.lls.arguments import real_array, weights
 from gradstep.lls.files import Source
+from gradstep.lls.files.checked import CheckedSource
 from gradstep.structure import Array
 
 # Rows that are read or reduced at once: as many as caches hold.
@@ -57,7 +59,7 @@ def checked(
 
 def result_type(X: Any) -> Any:
     """Return the type of coefficients: float32 stays, anything else is float64."""
-    return np.dtype(np.float32 if X.dtype == np.float32 else np.float64)
+    return dtypes.float32_or_float64(X.dtype)
 
 
 def checked_targets(name: str, n: int, y: Array) -> Array:
@@ -124,15 +126,12 @@ def _same_shape(given: Iterable[object]) -> Iterator[tuple[Shape, Block]]:
 
 def _read(source: Source) -> Iterator[tuple[Any, ...]]:
     """Return all rows of a file, in buffers that are used again and again."""
-    n, columns = source.shape
-    width = columns + (source.targets or 1)
-    rows = max(1, BYTES // (width * np.dtype(source.dtype).itemsize))
-    into = source.buffers(min(rows, n))
+    checked = CheckedSource("solve", source)
+    n = checked.n
+    width = checked.features + (checked.targets or 1)
+    rows = max(1, BYTES // (width * checked.dtype.itemsize))
+    into = checked.buffers(min(rows, n))
     for first in range(0, max(n, 1), rows):
         last = min(first + rows, n)
-        got = source.read([(first, last)], into)
-        if len(got.X) != last - first:
-            raise ValueError(
-                f"solve: {source!r} gave {len(got.X)} rows for [{first}, {last})"
-            )
+        got, _ = checked.read([(first, last)], into)
         yield (got.X, got.y) if got.weight is None else (got.X, got.y, got.weight)

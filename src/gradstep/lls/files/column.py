@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib import format as npy_format
 
+from gradstep import dtypes
+from gradstep._core import MemoryWatch
 from gradstep.lls.files.source import Piece, beyond_range, check_regular, path_of
 from gradstep.structure import Array
 
@@ -63,7 +65,7 @@ class Stored:
         """Read pieces, which are in the order of the file."""
         if self._row_bytes == 0:
             return
-        if self.dtype != out.dtype:
+        if not dtypes.is_same(self.dtype, out.dtype):
             for piece in pieces:
                 self._convert(piece, out)
             return
@@ -113,8 +115,10 @@ class Held:
             raise ValueError(f"{where} is not an array: {error}") from None
         _check_real(where, a.dtype)
         self.name, self.given, self.shape, self.dtype = name, a, a.shape, a.dtype
+        self._watch = MemoryWatch(where, [a])
 
     def read(self, pieces: list[Piece], out: Array) -> None:
+        self._watch.check()
         for first, last, at in pieces:
             _cast(out[at : at + last - first], self.given[first:last], self.name, first)
 

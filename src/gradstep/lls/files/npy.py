@@ -3,9 +3,9 @@
 from functools import partial
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
+from gradstep import dtypes
 from gradstep.lls.files.column import Column, Stored, column_of
 from gradstep.lls.files.source import Path, Piece, Reader, Rows, path_of
 
@@ -98,8 +98,7 @@ class NpyFile(Reader[tuple[Column, ...]]):
         _check_shapes(columns)
         self.shape = shape[0], shape[1]
         self.targets = columns[1].shape[1] if len(columns[1].shape) == 2 else None
-        single = columns[0].dtype == np.float32
-        self.dtype = np.dtype(np.float32 if single else np.float64)
+        self.dtype = dtypes.float32_or_float64(columns[0].dtype)
         self.weighted = sample_weight is not None
         self._names = path, *(c.path for c in columns[1:])
         self._opened = tuple(columns)

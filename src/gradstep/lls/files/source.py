@@ -20,6 +20,8 @@ from typing import (
 import numpy as np
 import numpy.typing as npt
 
+from gradstep import dtypes
+from gradstep.hyper import is_integer
 from gradstep.structure import Array
 
 __all__ = ["Rows", "Source"]
@@ -133,7 +135,7 @@ class Reader(ABC, Generic[Opened]):
 
     def buffers(self, rows: int) -> Rows:
         where = f"{type(self).__name__}.buffers"
-        if isinstance(rows, bool) or not isinstance(rows, (int, np.integer)):
+        if not is_integer(rows):
             kind = type(rows).__name__
             raise TypeError(f"{where}: rows must be int, got {kind}")
         if rows < 0:
@@ -219,7 +221,7 @@ def _check_buffer(
     remedy = "; pass what buffers(rows) returned"
     if not isinstance(a, np.ndarray):
         raise TypeError(f"{name} must be an ndarray, got {type(a).__name__}{remedy}")
-    if a.dtype != dtype:
+    if not dtypes.is_same(a.dtype, np.dtype(dtype)):
         raise TypeError(f"{name} must be {np.dtype(dtype)}, got {a.dtype}{remedy}")
     if a.ndim != 1 + len(tail) or a.shape[1:] != tail or len(a) < rows:
         raise ValueError(
