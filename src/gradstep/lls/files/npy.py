@@ -110,6 +110,10 @@ class NpyFile(Reader[tuple[Column, ...]]):
             if out is not None:
                 column.read(pieces, out)
 
+    def row_name(self, row: int) -> str:
+        """Return how messages name a row."""
+        return f"row {row} of {self._names[0]!r}"
+
     def __reduce__(self) -> tuple[Any, ...]:
         X, y, *weight = [
             column.given for column in self._open_one("NpyFile.__reduce__")

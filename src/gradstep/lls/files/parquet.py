@@ -1,4 +1,4 @@
-"""Rows of columns of a Parquet file."""
+"""Rows of columns of a Parquet file, or of several."""
 
 import os
 from bisect import bisect_right
@@ -8,18 +8,27 @@ from typing import Any
 
 import numpy as np
 
-from gradstep.lls.files.row_groups import RowGroups, open_parquet
-from gradstep.lls.files.source import Path, Piece, Reader, Rows, path_of
+from gradstep.lls.files.parquet_paths import parquet_paths
+from gradstep.lls.files.row_groups import (
+    RowGroups,
+    RowGroupsOfFiles,
+    joined,
+    open_parquet,
+)
+from gradstep.lls.files.source import Path, Piece, Reader, Rows
 
 __all__ = ["ParquetFile"]
 
 
-class ParquetFile(Reader[RowGroups]):
-    """Rows of columns of a Parquet file, in the order of the file.
+class ParquetFile(Reader[RowGroups | RowGroupsOfFiles]):
+    """Rows of columns of a Parquet file, in the order of the file, or of several.
 
     Parameters
     ----------
-    path : str or path
+    path : str or path, or a list of these
+        A file; a folder, all files in it sorted by path, but those that begin with "."
+        or "_"; a glob such as ``"data/*.parquet"``, sorted; or a list of such, in its
+        order. Several files have the same columns, and are as one with all their rows.
     target : str or list of str
         The column of y, of shape (N,); or the columns of y, of shape (N, K), even if
         the list has one name.
@@ -35,6 +44,8 @@ class ParquetFile(Reader[RowGroups]):
         As `Source` says; X and y are float32 if all features are, else float64.
         `extents` are the first rows of the row groups, then N.
     feature_names, target_names : tuple of str
+    paths : tuple of str
+        The files.
 
     Raises
     ------
@@ -44,7 +55,9 @@ class ParquetFile(Reader[RowGroups]):
         If an argument is of another type, or a column holds no real numbers.
     ValueError
         If a column is not in the file, or is named twice; if a column of decimals is
-        neither named nor excluded; or if the file is not a Parquet file. `read`: if a
+        neither named nor excluded; if the file is not a Parquet file; if there is no
+        file; if files differ in their columns of numbers, and no `features` are named;
+        or if a folder is partitioned by names such as "year=2024". `read`: if a
         value is missing, a finite value is beyond float32, the file is damaged, the
         reader is closed, or spans or buffers do not fit.
     OSError
@@ -58,12 +71,13 @@ class ParquetFile(Reader[RowGroups]):
 
     A row group is decoded as a whole, its named columns only, and the last one is kept:
     spans in one group, in one call or several, decode it once. So memory is the
-    caller's buffers, the last group, and what pyarrow needs to decode the next.
+    caller's buffers, the last group, and what pyarrow needs to decode the next. Of
+    several files one is open at a time; one that has changed meanwhile is refused.
 
     Checksums of pages are verified where the file has them (``write_table`` of pyarrow
     writes them if ``write_page_checksum=True``).
 
-    Pickling takes the absolute path along, and opens the file anew.
+    Pickling takes the absolute paths along, and opens the files anew.
 
     Examples
     --------
@@ -86,42 +100,53 @@ class ParquetFile(Reader[RowGroups]):
 
     def __init__(
         self,
-        path: Path,
+        path: Path | Sequence[Path],
         *,
         target: str | Sequence[str],
         features: Sequence[str] | None = None,
         sample_weight: str | None = None,
     ) -> None:
-        self.path = path_of("ParquetFile: path", path)
+        paths, is_single = parquet_paths(path)
         targets = [target] if isinstance(target, str) else _names("target", target)
-        weight = [] if sample_weight is None else _one_name(sample_weight)
+        others = targets + ([] if sample_weight is None else _one_name(sample_weight))
         chosen = None if features is None else _names("features", features)
-        file, schema, extents = open_parquet(self.path)
-        columns = _Columns(self.path, schema)
-        if chosen is None:
-            chosen = columns.numbers_but([*targets, *weight])
-            if not chosen:
-                raise ValueError(
-                    f"ParquetFile: {self.path!r} has no columns of numbers for X; cast "
-                    "some to float64"
-                )
-        columns.check([*chosen, *targets, *weight])
-        self.feature_names, self.target_names = tuple(chosen), tuple(targets)
-        self.shape = int(extents[-1]), len(chosen)
-        self.extents, self._starts = extents, extents.tolist()
+        scans = [_Scan(each, chosen, others, is_single=is_single) for each in paths]
+        for scan in scans[1:]:
+            scan.check_same_features(scans[0])
+        names, extents = scans[0].features, [scan.extents for scan in scans]
+        self.path = paths[0] if is_single else path
+        self.paths = tuple(paths)
+        self.feature_names, self.target_names = tuple(names), tuple(targets)
+        self.extents = joined(extents)
+        self._starts = self.extents.tolist()
+        self.shape = self._starts[-1], len(names)
         self.targets = None if isinstance(target, str) else len(targets)
-        single = all(schema.field(name).type == "float32" for name in chosen)
+        single = all(scan.is_float32 for scan in scans)
         self.dtype = np.dtype(np.float32 if single else np.float64)
         self.weighted = sample_weight is not None
         self._given: dict[str, Any] = {
             "target": target if isinstance(target, str) else targets,
-            "features": chosen,
+            "features": names,
             "sample_weight": sample_weight,
         }
-        self._absolute = os.path.abspath(self.path)
-        self._opened = RowGroups(self.path, file, self._starts, columns.used)
+        absolute = [os.path.abspath(each) for each in paths]
+        self._absolute = absolute[0] if is_single else absolute
+        self._last_rows = np.cumsum([int(rows[-1]) for rows in extents]).tolist()
+        self._opened: RowGroups | RowGroupsOfFiles = (
+            RowGroups(paths[0], scans[0].file, self._starts, [*names, *others])
+            if is_single
+            else RowGroupsOfFiles(paths, extents, [*names, *others])
+        )
 
-    def _fill(self, opened: RowGroups, pieces: list[Piece], into: Rows) -> None:
+    def row_name(self, row: int) -> str:
+        """Return how messages name a row."""
+        k = bisect_right(self._last_rows, row)
+        first = self._last_rows[k - 1] if k else 0
+        return f"row {row - first} of {self.paths[k]!r}"
+
+    def _fill(
+        self, opened: RowGroups | RowGroupsOfFiles, pieces: list[Piece], into: Rows
+    ) -> None:
         targets = [into.y] if into.y.ndim == 1 else list(into.y.T)
         weight = [] if into.weight is None else [into.weight]
         to = [*into.X.T, *targets, *weight]
@@ -136,11 +161,47 @@ class ParquetFile(Reader[RowGroups]):
 
     def __repr__(self) -> str:
         target = self._given["target"]
+        is_single = isinstance(self._absolute, str)
+        name = repr(self.path) if is_single else f"{len(self.paths)} files"
         closed = ", closed" if self.closed else ""
         return (
-            f"ParquetFile({self.path!r}, target={target!r}; shape={self.shape}, "
+            f"ParquetFile({name}, target={target!r}; shape={self.shape}, "
             f"dtype={self.dtype}{closed})"
         )
+
+
+class _Scan:
+    """What a file has of the columns that are read."""
+
+    def __init__(
+        self,
+        path: str,
+        chosen: list[str] | None,
+        others: list[str],
+        *,
+        is_single: bool,
+    ) -> None:
+        self.path = path
+        file, schema, self.extents = open_parquet(path)
+        self.file = file if is_single else None  # many would be too many to be open
+        columns = _Columns(path, schema)
+        self.features = columns.numbers_but(others) if chosen is None else chosen
+        columns.check([*self.features, *others])
+        self.is_float32 = all(
+            schema.field(name).type == "float32" for name in self.features
+        )
+
+    def check_same_features(self, first: "_Scan") -> None:
+        """Refuse a file with other columns of numbers, if these are the features."""
+        differing = sorted({*self.features} ^ {*first.features})
+        if differing:
+            has, lacks = self.path, first.path
+            if differing[0] in first.features:
+                has, lacks = lacks, has
+            raise ValueError(
+                f"ParquetFile: {has!r} has a column of numbers {differing[0]!r}, "
+                f"{lacks!r} has not; name features"
+            )
 
 
 class _Columns:
@@ -148,12 +209,11 @@ class _Columns:
 
     def __init__(self, path: str, schema: Any) -> None:
         self._path, self._schema = path, schema
-        self.used: list[str] = []
 
     def numbers_but(self, others: list[str]) -> list[str]:
         """Return the names of all columns of numbers but some."""
         left_out = {*others, *_index_of_pandas(self._schema)}
-        found = []
+        names = []
         for field in self._schema:
             kind = str(field.type)
             if field.name in left_out:
@@ -165,11 +225,16 @@ class _Columns:
                     "cast it to float64, or name features without it"
                 )
             if _is_real(field.type):
-                found.append(field.name)
-        return found
+                names.append(field.name)
+        if not names:
+            raise ValueError(
+                f"ParquetFile: {self._path!r} has no columns of numbers for X; cast "
+                "some to float64"
+            )
+        return names
 
     def check(self, names: list[str]) -> None:
-        """Check the names of all columns to read, and keep them."""
+        """Check the names of all columns to read."""
         there = list(self._schema.names)
         for name in names:
             if name not in there:
@@ -193,7 +258,6 @@ class _Columns:
                     f"ParquetFile: column {name!r} of {self._path!r} must hold real "
                     f"numbers, got {kind}; cast it to float64 or leave it out"
                 )
-        self.used = names
 
 
 def _is_real(kind: Any) -> bool:

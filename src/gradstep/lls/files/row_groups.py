@@ -1,6 +1,7 @@
 """The row groups of a Parquet file, by pyarrow, which is imported to open one."""
 
 import os
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -75,6 +76,62 @@ class RowGroups:
                 )
             found.append(column.to_numpy())
         return found
+
+
+def joined(extents: list[Array]) -> Array:
+    """Return the first rows of the row groups of several files, numbered through."""
+    first_rows = np.cumsum([0, *(int(rows[-1]) for rows in extents)])
+    parts = [
+        rows[:-1] + first for rows, first in zip(extents, first_rows, strict=False)
+    ]
+    all_extents: Array = np.concatenate([*parts, first_rows[-1:]])
+    all_extents.setflags(write=False)
+    return all_extents
+
+
+class RowGroupsOfFiles:
+    """The row groups of several files, numbered through; one file is open at a time.
+
+    So neither file descriptors nor decoded groups add up, however many files there are.
+    """
+
+    def __init__(
+        self, paths: list[str], extents: list[Array], names: list[str]
+    ) -> None:
+        self._paths, self._extents, self._names = paths, extents, names
+        self._first_groups = np.cumsum([0, *(len(e) - 1 for e in extents)]).tolist()
+        self._first_rows = np.cumsum([0, *(int(e[-1]) for e in extents)]).tolist()
+        self._k = -1
+        self._open: RowGroups | None = None
+
+    @property
+    def kept(self) -> int:
+        """The group that is decoded, or -1."""
+        if self._open is None or self._open.kept < 0:
+            return -1
+        return int(self._first_groups[self._k]) + self._open.kept
+
+    def copy(self, group: int, piece: Piece, to: list[Array]) -> None:
+        """Copy rows of a group, a column to each array, but no finite number to inf."""
+        k = bisect_right(self._first_groups, group) - 1
+        if k != self._k or self._open is None:
+            self._open = None  # before the next takes memory
+            self._k, self._open = k, self._opened(k)
+        row = self._first_rows[k]
+        piece = Piece(piece.first - row, piece.last - row, piece.at)
+        self._open.copy(group - self._first_groups[k], piece, to)
+
+    def _opened(self, k: int) -> RowGroups:
+        path, extents = self._paths[k], self._extents[k]
+        file, schema, present = open_parquet(path)
+        if not np.array_equal(present, extents) or not {*self._names} <= {
+            *schema.names
+        }:
+            raise ValueError(
+                f"ParquetFile.read: {path!r} has changed since it was opened first; "
+                "build a new reader"
+            )
+        return RowGroups(path, file, extents.tolist(), self._names)
 
 
 @contextmanager

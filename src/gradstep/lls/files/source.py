@@ -101,6 +101,12 @@ class Source(Protocol):
         """
 
 
+def name_row(source: Source, row: int) -> str:
+    """Return how messages name a row of a source: by its file, if it tells that."""
+    named = getattr(source, "row_name", None)
+    return str(named(row)) if callable(named) else f"row {row} of the file"
+
+
 class Piece(NamedTuple):
     """Rows [first, last), to be read to row `at` of the buffers."""
 
