@@ -146,8 +146,9 @@ typedef struct gs_lls_ops {
     void (*unpack[GS_FORMS])(const gs_lls_model *m, gs_lls_columns c,
                              const void *packed, void *array);
     gs_lls_alone_fn *alone[GS_FORMS];
-    void (*accumulate)(const gs_lls_model *m); /* adds w and b to `total` */
-    bool (*finite)(const gs_lls_model *m);     /* are all of w and b? */
+    void (*accumulate)(const gs_lls_model *m);     /* adds w and b to `total` */
+    bool (*finite)(const gs_lls_model *m);         /* are all of w and b? */
+    double (*squared_norm)(const gs_lls_model *m); /* |u|^2, which the penalty weighs */
 } gs_lls_ops;
 
 /* Whether all rows are in [0, N); the loops rely on it. */

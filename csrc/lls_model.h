@@ -96,3 +96,18 @@ static bool NAME(finite)(const gs_lls_model *m)
         all &= b[k] - b[k] == 0;
     return all;
 }
+
+/* In the units of X, where the penalty is: the sum of squares of u, by lanes as in
+ * lls_pass.h. */
+static double NAME(squared_norm)(const gs_lls_model *m)
+{
+    const size_t size = m->K * m->L, whole = size - size % GS_LANES;
+    const T *u = m->u;
+    double lane[GS_LANES] = {0}, rest = 0;
+    for (size_t j = 0; j < whole; j += GS_LANES)
+        for (size_t k = 0; k < GS_LANES; k++)
+            lane[k] += (double)u[j + k] * (double)u[j + k];
+    for (size_t j = whole; j < size; j++)
+        rest += (double)u[j] * (double)u[j];
+    return gs_tree(lane) + rest;
+}

@@ -58,10 +58,21 @@ static bool in_waves(const gs_lls *p, size_t n)
            GS_PIECE * p->model.L * p->model.K >= PARALLEL_FROM && gs_threads() > 1;
 }
 
+static double weight_of(const gs_lls_data *d, const int64_t *rows, size_t n)
+{
+    double sum = 0;
+    if (!d->weight)
+        return (double)n;
+    for (size_t i = 0; i < n; i++)
+        sum += d->weight[rows[i]];
+    return sum;
+}
+
 /* Rows of one batch. A batch of one piece is never folded: its sums are the piece's.
  * Sparse rows are of one piece, as to fold costs as much as many rows. */
 static void add(gs_lls *p, gs_lls_route route, size_t n)
 {
+    p->filled_weight += weight_of(&p->data, route.rows, n);
     if (p->data.form != GS_DENSE) {
         add_rows(p, route, n, p->piece);
         p->filled += n;
@@ -139,6 +150,15 @@ static void all_move(gs_lls *p)
         p->plan->tensor[i].moving = true;
 }
 
+static void count(gs_lls *p, size_t rows, double weight, double squares)
+{
+    p->counted += (int64_t)rows;
+    p->squares += squares;
+    p->run_rows += (int64_t)rows;
+    p->run_weight += weight;
+    p->run_squares += squares;
+}
+
 static void update(gs_lls *p)
 {
     double *sums = p->piece;
@@ -146,8 +166,10 @@ static void update(gs_lls *p)
         fold(p, p->piece);
         sums = p->sums;
     }
-    p->squares += squares_of(&p->model, sums);
-    p->counted += (int64_t)p->filled;
+    const double squares = squares_of(&p->model, sums), rows = (double)p->filled;
+    if (p->model.ridge != 0)
+        p->penalties += rows * p->model.ridge * p->ops->squared_norm(&p->model);
+    count(p, p->filled, p->filled_weight, squares);
     p->ops->finish(&p->model, &p->touched, p->filled, sums);
     all_move(p);
     if (p->touched.place)
@@ -156,6 +178,7 @@ static void update(gs_lls *p)
         gs_plan_step(p->plan, NULL);
     p->updates++;
     p->filled = 0;
+    p->filled_weight = 0;
     if (p->model.total) {
         p->ops->accumulate(&p->model);
         p->averaged++;
@@ -168,19 +191,27 @@ static void run_alone(gs_lls *p, gs_lls_route route)
 {
     gs_lls_columns c;
     for (size_t i = 0; i < route.count; i++) {
+        double squares = 0;
         p->ops->alone[p->data.form](&p->data, &p->model, &p->touched,
-                                    gs_lls_after(route, i), &c, &p->squares);
+                                    gs_lls_after(route, i), &c, &squares);
+        count(p, 1, weight_of(&p->data, route.rows + i, 1), squares);
         all_move(p);
         step_packed(p, c);
         meet(p);
     }
     p->updates += (int64_t)route.count;
-    p->counted += (int64_t)route.count;
+}
+
+static void begin_run(gs_lls *p)
+{
+    p->run_rows = 0;
+    p->run_weight = p->run_squares = 0;
 }
 
 bool gs_lls_run(gs_lls *p, gs_lls_route route)
 {
     const gs_fpenv before = gs_fpenv_enter();
+    begin_run(p);
     meet(p);
     if (p->batch == 1 && p->touched.place) {
         run_alone(p, route);
@@ -202,6 +233,7 @@ bool gs_lls_run(gs_lls *p, gs_lls_route route)
 bool gs_lls_flush(gs_lls *p)
 {
     const gs_fpenv before = gs_fpenv_enter();
+    begin_run(p);
     if (p->filled)
         update(p);
     const bool finite = p->ops->finite(&p->model);
@@ -224,6 +256,7 @@ double gs_lls_finish(gs_lls *p)
     const double squares = squares_of(&p->model, p->sums);
     p->ops->finish(&p->model, &p->touched, p->filled ? p->filled : 1, p->sums);
     p->filled = 0;
+    p->filled_weight = 0;
     gs_fpenv_leave(before);
     return squares;
 }

@@ -18,9 +18,14 @@ typedef struct gs_lls {
     double *piece; /* of its last piece; room for `pieces` of them, all zero */
     size_t pieces; /* at least 1 */
     int64_t updates;
-    int64_t averaged; /* how many of them are in model.total */
-    int64_t counted;  /* rows of the updates since the caller cleared it */
-    double squares;   /* the weighted squares of their residuals, likewise */
+    int64_t averaged;     /* how many of them are in model.total */
+    int64_t counted;      /* rows of the updates since the caller cleared it */
+    double squares;       /* the weighted squares of their residuals, likewise */
+    double penalties;     /* and the penalty of each batch, of which it is a share */
+    double filled_weight; /* the weights of the rows of the present batch */
+    /* The updates of the last gs_lls_run or gs_lls_flush. */
+    int64_t run_rows;
+    double run_weight, run_squares;
 } gs_lls;
 
 /* Adds rows to batches, with an update after every `batch` of them; the GIL is not

@@ -31,6 +31,7 @@ const gs_lls_ops NAME(gs_lls_ops) = {
     .alone = SPARSE(alone),
     .accumulate = NAME(accumulate),
     .finite = NAME(finite),
+    .squared_norm = NAME(squared_norm),
 };
 #undef SPARSE
 #undef READ

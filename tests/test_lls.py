@@ -210,7 +210,7 @@ FIT: dict[str, tuple[Any, ...]] = {
     "y nan": (
         {"y": np.full(20, NAN)},
         lls.DivergenceError,
-        FAR + "X or y holds NaN or infinity; remove such rows",
+        "X or y holds NaN or infinity: y is nan in row 0; remove such rows",
     ),
 }
 

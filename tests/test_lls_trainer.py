@@ -131,13 +131,6 @@ def test_rows_that_do_not_fit_change_nothing(case: str) -> None:
     assert pickle.dumps(trainer.state_dict()) == before
 
 
-def test_rows_of_no_weight_are_rows() -> None:
-    """All rows of a portion may have weight 0: it is the sum that must not."""
-    o = {"optimizer": HEAVY, "batch_size": 4, "reduction": "mean", "ridge": 1.0}
-    trainer = lls.Trainer(4, **o).partial_fit(X[:8], y[:8], np.zeros(8))
-    assert (trainer.n_updates, trainer.coef.tolist()) == (2, [0, 0, 0, 0])
-
-
 KEYS = ["coef", "offset", "total", "averaged", "n_updates", "optimizer"]
 BASE: dict[str, Any] = {"optimizer": HEAVY, "batch_size": 7, "intercept": True}
 

@@ -79,6 +79,11 @@ cdef extern from "lls_run.h" nogil:
         int64_t averaged
         int64_t counted
         double squares
+        double penalties
+        double filled_weight
+        int64_t run_rows
+        double run_weight
+        double run_squares
 
     size_t gs_lls_sums(const gs_lls_model *m)
 

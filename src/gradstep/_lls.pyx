@@ -371,6 +371,7 @@ cdef class Loop:
     def forget(self):
         """Drop the rows that wait."""
         self.p.filled = 0
+        self.p.filled_weight = 0
         for sums in (self.sums, self.room[0]):
             sums.fill(0)
         if self.place is not None:
@@ -415,17 +416,24 @@ cdef class Loop:
 
     @property
     def counted(self):
-        """Rows of the updates since `clear_loss`, and their sum of s r^2."""
-        return self.p.counted, self.p.squares
+        """Rows of the updates since `clear_loss`, their sum of s r^2, and for each of them
+        the penalty of its batch."""
+        return self.p.counted, self.p.squares, self.p.penalties
+
+    @property
+    def last_run(self):
+        """Of the updates of the last `run` or `flush`: rows, their sum of weights, and of
+        s r^2."""
+        return self.p.run_rows, self.p.run_weight, self.p.run_squares
 
     @property
     def waiting(self):
         """The sum of s r^2 of the rows that wait for their batch to be full."""
         return lls_waiting(&self.p)
 
-    def clear_loss(self, int64_t rows=0, double squares=0):
+    def clear_loss(self, int64_t rows=0, double squares=0, double penalties=0):
         """Begin to count anew, from here."""
-        self.p.counted, self.p.squares = rows, squares
+        self.p.counted, self.p.squares, self.p.penalties = rows, squares, penalties
 
     @property
     def ridge(self):

@@ -7,7 +7,13 @@ The problem is :math:`\min_{W, b} \sum_i s_i \lVert x_i W + b - y_i \rVert^2 +
 from gradstep.lls.exact import Solution, solve
 from gradstep.lls.files import NpyFile, ParquetFile
 from gradstep.lls.fit import fit
-from gradstep.lls.result import ConvergenceWarning, DivergenceError, Fit, Progress
+from gradstep.lls.result import (
+    ConvergenceWarning,
+    DivergenceError,
+    Fit,
+    NonFiniteError,
+    Progress,
+)
 from gradstep.lls.stable import max_stable_lr
 from gradstep.lls.trainer import Trainer
 
@@ -15,6 +21,7 @@ __all__ = [
     "ConvergenceWarning",
     "DivergenceError",
     "Fit",
+    "NonFiniteError",
     "NpyFile",
     "ParquetFile",
     "Progress",

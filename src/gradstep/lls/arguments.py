@@ -1,6 +1,8 @@
 """Checks of what callers pass: messages name function, argument and remedy."""
 
-import sys
+import math
+import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -33,9 +35,21 @@ def number(name: str, value: Any, low: float) -> float:
     """Return a finite float of at least `low`."""
     if not (is_real(value) and isinstance(value, (int, float, np.number))):
         raise TypeError(f"{name} must be float, got {type(value).__name__}")
-    if not low <= value <= sys.float_info.max:
+    try:  # at once: a float32 would be compared as float32
+        real = float(value)
+    except OverflowError:
+        real = math.inf
+    if not low <= real < math.inf:
         raise ValueError(f"{name} must be finite and >= {low:g}, got {value}")
-    return float(value)
+    return real
+
+
+def tolerance(name: str, value: Any) -> float:
+    """Return a relative tolerance, in [0, 1)."""
+    tol = number(name, value, 0)
+    if tol >= 1:
+        raise ValueError(f"{name} must be in [0, 1), as it is relative, got {tol}")
+    return tol
 
 
 def penalty(who: str, ridge: Any, n: int | None) -> float:
@@ -43,8 +57,9 @@ def penalty(who: str, ridge: Any, n: int | None) -> float:
     value = number(f"{who}: ridge", ridge, 0)
     if value and n is None:
         raise ValueError(
-            f"{who}: ridge needs the number of rows, which chunks do not tell; pass "
-            "arrays or a file"
+            f"{who}: ridge needs the number of rows, which an iterator that is read "
+            "once does not tell; pass a list, or an object whose __iter__ begins anew, "
+            "whose rows are counted first"
         )
     return value / n if value and n else 0.0
 
@@ -72,6 +87,11 @@ def is_callable(name: str, value: object, example: str) -> None:
         raise TypeError(f"{name} must be callable, such as {example}, got {kind}")
 
 
+def is_path(value: Any) -> bool:
+    """Return whether a value can only be meant as the path of a file."""
+    return isinstance(value, (str, os.PathLike))
+
+
 def real_array(name: str, value: npt.ArrayLike, *, complex_hint: str = "") -> Array:
     """Return an array of real numbers, the same one if it is one.
 
@@ -79,6 +99,11 @@ def real_array(name: str, value: npt.ArrayLike, *, complex_hint: str = "") -> Ar
     """
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} must not be a masked array; pass value.filled(...)")
+    if is_path(value):
+        raise TypeError(
+            f"{name} must hold real numbers, got {str(value)!r}; for a .npy file pass "
+            "np.load(path), or call lls.fit with the path"
+        )
     try:
         a = np.asarray(value)
     except ValueError as error:
@@ -89,11 +114,28 @@ def real_array(name: str, value: npt.ArrayLike, *, complex_hint: str = "") -> Ar
     return a
 
 
-def finite(name: str, a: Array) -> Array:
-    """Refuse an array with NaN or infinity."""
-    if not np.isfinite(a).all():
-        raise ValueError(f"{name} must be finite, but holds NaN or infinity")
+def finite(name: str, a: Array, *, first_row: int = 0) -> Array:
+    """Refuse an array with NaN or infinity; its rows are numbered from `first_row`."""
+    is_finite = np.isfinite(a)
+    if not is_finite.all():
+        a, is_finite = np.atleast_1d(a, is_finite)
+        at = np.unravel_index(int(is_finite.argmin()), a.shape)
+        place = f"index {at[0]}" if a.ndim == 1 else name_row(first_row + int(at[0]))
+        if a.ndim == 2 and a.shape[1] > 1:
+            place += f", column {at[1]}"
+        remedy = _REMEDY if a.ndim == 2 else ""
+        raise nonfinite(name, f"{a[at]} in {place}", remedy)
     return a
+
+
+_REMEDY = "; remove such rows, or fill in their values"
+
+
+def nonfinite(name: str, place: str, remedy: str = _REMEDY) -> ValueError:
+    """Return the error for an array that holds NaN or infinity in a place."""
+    return ValueError(
+        f"{name} must be finite, but holds NaN or infinity: {place}{remedy}"
+    )
 
 
 def plain(a: Array, dtype: Any) -> Array:
@@ -122,7 +164,17 @@ def narrowed(name: str, a: Array, dtype: Any) -> Array:
     return converted
 
 
-def weights(name: str, value: npt.ArrayLike, n: int) -> Array:
+def name_row(row: int) -> str:
+    """Return how messages name a row of arrays."""
+    return f"row {row}"
+
+
+def weights(
+    name: str,
+    value: npt.ArrayLike,
+    n: int,
+    row_name: Callable[[int], str] = name_row,
+) -> Array:
     """Return one weight for each row as float64: finite, none negative."""
     given = real_array(name, value)
     if given.shape != (n,):
@@ -136,8 +188,8 @@ def weights(name: str, value: npt.ArrayLike, n: int) -> Array:
     if bad.any():
         row = int(bad.argmax())
         raise ValueError(
-            f"{name} must be finite and at least 0, got {s[row]} for row {row}; leave "
-            "rows out by a weight of 0"
+            f"{name} must be finite and at least 0, got {s[row]} for "
+            f"{row_name(row)}; leave rows out by a weight of 0"
         )
     return s
 

@@ -1,5 +1,6 @@
 """Where rows come from: arrays, sparse matrices, chunks; and in which order."""
 
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any, NamedTuple, Protocol
@@ -30,6 +31,7 @@ class Block(NamedTuple):
     features: int
     targets: int | None  # None where y was given in the shape (N,)
     watch: _core.MemoryWatch | None = None  # over the arrays of the caller
+    row_name: Callable[[int], str] = check.name_row  # for messages
 
     @property
     def dtype(self) -> "np.dtype[Any]":
@@ -179,12 +181,15 @@ class Chunks:
 
     def _block(self, k: int, chunk: Any) -> Block:
         who = f"fit: chunk {k}"
-        if not isinstance(chunk, tuple) or len(chunk) not in (2, 3):
+        # A list too, as PyTorch's DataLoader collates; but no row of plain numbers.
+        is_list = isinstance(chunk, list) and not any(map(np.isscalar, chunk))
+        if not (is_list or isinstance(chunk, tuple)) or len(chunk) not in (2, 3):
             raise TypeError(
                 f"{who} must be a tuple (X, y) or (X, y, sample_weight), got "
                 f"{type(chunk).__name__}; for arrays pass y too"
             )
-        return block(who, *chunk, wide_targets=self._wide_targets)
+        rows = block(who, *chunk, wide_targets=self._wide_targets)
+        return rows._replace(row_name=functools.partial(_name_row_of_chunk, k))
 
     def first(self) -> Block:
         return self._first
@@ -195,7 +200,7 @@ class Chunks:
                 "fit: chunks come in their own order; pass shuffle='auto' to shuffle "
                 "the rows of each, or None"
             )
-        like, k, weighs = self._first, -1, False
+        like, k, weighs, total = self._first, -1, False, 0
         for k, chunk in enumerate(self._chunks):
             found = self._block(k, chunk)
             weighs |= found.weighs
@@ -205,6 +210,7 @@ class Chunks:
                     f"fit: chunk {k} has {name} {here}, the first had {expected}"
                 )
             n = len(found.y)
+            total += n
             if order.shuffle is None:
                 yield found, Route(np.arange(n))
             else:  # epochs of fits without chunks are no multiples of 2^32
@@ -217,6 +223,21 @@ class Chunks:
             )
         if not weighs:
             raise ValueError("fit: sample_weight is zero for all rows of all chunks")
+        if self.n is not None and total != self.n:
+            raise ValueError(
+                f"fit: X yields {total} rows in epoch {epoch}, but {self.n} when they "
+                "were counted for ridge; pass a list, or an object whose __iter__ "
+                "begins anew"
+            )
+
+    def count_rows(self) -> None:
+        """Go through all chunks once, to know `n`."""
+        in_order = Order(None, 0, None)
+        self.n = sum(len(route.rows) for _, route in self.visits(0, in_order))
+
+
+def _name_row_of_chunk(k: int, row: int) -> str:
+    return f"row {row} of chunk {k}"
 
 
 def block(

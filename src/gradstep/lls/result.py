@@ -1,13 +1,21 @@
-"""What a fit tells: while it runs, at its end, and when it fails."""
+"""What a fit returns, what it reports while it runs, and what it raises."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from gradstep.lls.prediction import predict
 from gradstep.optimizer import Optimizer
 from gradstep.structure import Array
 
-__all__ = ["ConvergenceWarning", "DivergenceError", "Fit", "Progress"]
+__all__ = [
+    "ConvergenceWarning",
+    "DivergenceError",
+    "Fit",
+    "NonFiniteError",
+    "Progress",
+]
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,8 @@ class Progress:
         epoch, before a scheduler steps.
     validation_loss : float or None
         At the end of an epoch, if there is a validation set.
+    objective : float
+        `loss` plus the penalty, as in `Fit`; NaN where a fit does not report it.
     """
 
     epoch: int
@@ -39,9 +49,10 @@ class Progress:
     loss: float
     lr: float
     validation_loss: float | None
+    objective: float = math.nan
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Fit:
     """What `fit` returns.
 
@@ -57,12 +68,17 @@ class Fit:
     reason : str
         Why it stopped: ``"epochs"``, ``"tol"`` or ``"callback"``.
     loss, lr : ndarray, shape (epochs,)
-        As in `Progress`, at the end of each epoch.
+        As in `Progress`, at the end of each epoch. The loss is that of the data alone.
     validation_loss : ndarray, shape (epochs,), or None
+        The mean of s |r|^2 over the validation set, without the penalty.
     optimizer : Optimizer
         As it stands after the last update.
     message : str or None
         What `fit` has warned of.
+    objective : ndarray, shape (epochs,), or None
+        The loss plus ridge |W|^2 / N, both at the coefficients of each batch: what
+        `tol` and `ReduceLROnPlateau` watch without a validation set. None where a fit
+        does not report it.
     """
 
     coef: Array
@@ -75,10 +91,48 @@ class Fit:
     validation_loss: Array | None
     optimizer: Optimizer
     message: str | None = None
+    objective: Array | None = None
+
+    def predict(self, X: Any) -> Array:
+        """Return X coef + intercept.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix, shape (N, L)
+
+        Returns
+        -------
+        ndarray, shape (N,) or (N, K)
+            float32 if both X and the coefficients are, else float64. A product by NumPy
+            or SciPy, whose last bits depend on the CPU.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X does not fit.
+
+        Examples
+        --------
+        >>> from gradstep import lls
+        >>> lls.fit([[1.0], [2.0]], [2.0, 4.0]).predict([[3.0]]).round(6)
+        array([6.])
+        """
+        return predict("Fit.predict", X, self.coef, self.intercept)
+
+    def __repr__(self) -> str:
+        loss = f"{self.loss[-1]:.6g}" if len(self.loss) else "nan"
+        validation = ""
+        if self.validation_loss is not None and len(self.validation_loss):
+            validation = f", validation_loss={self.validation_loss[-1]:.6g}"
+        return (
+            f"Fit({self.coef.dtype} coef of shape {self.coef.shape}, "
+            f"reason={self.reason!r}, epochs={self.epochs}, "
+            f"n_updates={self.n_updates}, loss={loss}{validation})"
+        )
 
 
 class DivergenceError(FloatingPointError):
-    """A fit grew past reason; `coef` and `intercept` are the last good ones."""
+    """Training diverged; `coef` and `intercept` are the last good ones."""
 
     def __init__(self, message: str, coef: Array, intercept: Any) -> None:
         super().__init__(message)
@@ -86,6 +140,16 @@ class DivergenceError(FloatingPointError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (*self.args, self.coef, self.intercept)
+
+
+class NonFiniteError(DivergenceError, ValueError):
+    """Rows hold NaN or infinity; the message names the first such value.
+
+    It is a ValueError, as of any argument that does not fit, and a `DivergenceError`
+    because a long fit may have come far before it reached that row: `coef` and
+    `intercept` are those from before, or zeros of a fit without an optimizer, which has
+    none until it ends. A lower learning rate does not help.
+    """
 
 
 class ConvergenceWarning(UserWarning):

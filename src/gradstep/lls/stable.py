@@ -11,6 +11,7 @@ from gradstep.lls import arguments as check
 from gradstep.lls.csr import is_sparse
 from gradstep.lls.data import Block, block
 from gradstep.lls.model import Model
+from gradstep.lls.nonfinite import check_finite
 from gradstep.structure import Array
 
 __all__ = ["max_stable_lr"]
@@ -81,7 +82,7 @@ def max_stable_lr(
     n = max(0, X.shape[0]) if X.shape else 0  # block() looks at the shape
     found = block(who, X, np.zeros(n), sample_weight)
     found.check_weights(who)
-    check.finite(f"{who}: X", found.X[0])
+    check_finite(f"{who}: X", found)
     if batch_size is not None:
         batch_size = check.whole(f"{who}: batch_size", batch_size, 1)
     check.one_of(f"{who}: reduction", reduction, ("sum", "mean"))
@@ -109,8 +110,12 @@ def estimate(
     mean: bool,
     seed: int,
     batches: int = 16,
+    ridge: float = 0.0,
 ) -> float:
-    """Return the bound for features as they are scaled in a model like this one."""
+    """Return the bound for features as they are scaled in a model like this one.
+
+    `ridge` is the penalty for each row, which bends the objective too.
+    """
     n = len(found.y)
     grows = 1.0  # a sample of a sum over all rows has less curvature
     if batch_size is None or batch_size >= n:
@@ -125,7 +130,9 @@ def estimate(
         intercept=like.offset is not None,
         scaling=like.scaling,
     )
-    loop = _lls.Loop(None, model.arrays(), batch=max(size, 512), divide=mean)
+    loop = _lls.Loop(
+        *(None, model.arrays()), batch=max(size, 512), ridge=ridge, divide=mean
+    )
     loop.set_data(found.X, None, found.weight, found.watch)
     most, whole = 0.0, max(1, n // size)  # batches of an epoch
     for k in range(batches):
