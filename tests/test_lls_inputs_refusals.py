@@ -84,8 +84,7 @@ def test_chunks_that_change_between_epochs_are_refused(then: list[Any], o: Any) 
         ({"shuffle": "rows"}, "chunks come in their own order"),
         ({"shuffle": "blocks"}, "chunks come in their own order"),
         ({"order": lambda _: [0]}, "chunks come in their own order"),
-        ({"validation": 0.2}, "validation must be .* chunks and files"),
-        ({"ridge": 1.0}, "ridge needs the number of rows"),
+        ({"validation": 0.2}, "validation must be .* an iterable of chunks, got 0.2"),
     ],
 )
 def test_what_chunks_cannot_do_is_refused(option: dict[str, Any], words: str) -> None:

@@ -12,7 +12,7 @@ solution in the null space is found, and subtracted.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from gradstep import _rows, dtypes
 from gradstep.lls.arguments import finite, narrowed, real_array
 from gradstep.lls.cg import ATTAINABLE, Descent, length
 from gradstep.lls.data import Data
+from gradstep.lls.progress_bar import ProgressBar
 from gradstep.lls.result import Fit, Progress
 from gradstep.lls.system import System, quietly
 from gradstep.optimizers import SGD
@@ -268,7 +269,7 @@ def minimise(
     coef0: Any,
     intercept0: Any,
     tol: float | None,
-    steps: Iterable[int],
+    steps: ProgressBar,
     callback: Callable[[Progress], object] | None,
 ) -> Fit:
     """Return the fit; see `lls.fit` for the arguments."""
@@ -282,6 +283,7 @@ def minimise(
         solver.advance()
         losses.append(solver.loss)
         rates.append(solver.rate)
+        steps.show(losses[-1])
         if callback is not None:
             coef, b = _result(solver, shape, data.dtype)
             if callback(Progress(k, k + 1, coef, b, losses[-1], rates[-1], None)):

@@ -2,15 +2,17 @@
 
 import math
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from gradstep.lls.data import Block, Data, InMemory, Order, Route
+from gradstep.lls.progress_bar import ProgressBar
 from gradstep.lls.result import Fit, Progress
 from gradstep.lls.trainer import Trainer
 from gradstep.lls.validation import Validation
+from gradstep.lls.validation_files import ValidationOnDisk
 from gradstep.lr_scheduler import ReduceLROnPlateau
 from gradstep.structure import Array
 
@@ -45,7 +47,7 @@ class Epochs:
         data: Data,
         order: Order,
         *,
-        validation: Validation | None,
+        validation: Validation | ValidationOnDisk | None,
         scheduler: Any,
         by_update: bool,
         patience: Patience,
@@ -57,18 +59,19 @@ class Epochs:
         self._scheduler, self._by_update = scheduler, by_update
         self._callback, self._every = callback, every
         self._losses: list[float] = []
+        self._objectives: list[float] = []
         self._rates: list[float] = []
         self._held: list[float] = []
         self._kept: tuple[Array, Any] | None = None  # of the least validation loss
 
-    def run(self, epochs: Iterable[int]) -> Fit:
+    def run(self, epochs: ProgressBar) -> Fit:
         """Go through the data so many times, or until there is a reason to stop."""
-        reason = "epochs"
+        reason = None
         self._trainer.penalise(self._data.n)
         for epoch in epochs:
-            found = self._epoch(epoch)
-            if found is not None:
-                reason = found
+            reason = self._epoch(epoch)
+            epochs.show(self._losses[-1], self._held[-1] if self._held else None)
+            if reason is not None:
                 break
         self._check_still()  # a callback may have been the last to run
         self._trainer.check_end()
@@ -76,18 +79,20 @@ class Epochs:
         if reason == "tol" and self._kept is not None:
             coef, intercept = self._kept
         return Fit(
-            coef,
-            intercept,
-            self._trainer.n_updates,
-            len(self._losses),
-            reason,
-            np.array(self._losses),
-            np.array(self._rates),
-            np.array(self._held) if self._validation else None,
-            self._trainer.optimizer,
+            coef=coef,
+            intercept=intercept,
+            n_updates=self._trainer.n_updates,
+            epochs=len(self._losses),
+            reason=reason or "epochs",
+            loss=np.array(self._losses),
+            lr=np.array(self._rates),
+            validation_loss=np.array(self._held) if self._validation else None,
+            optimizer=self._trainer.optimizer,
+            objective=np.array(self._objectives),
         )
 
     def _epoch(self, epoch: int) -> str | None:
+        """Go through the data once; return the reason to stop, if there is one."""
         trainer = self._trainer
         trainer.begin_epoch()
         begun = trainer.n_updates
@@ -99,11 +104,17 @@ class Epochs:
                 self._run(block, part)
         done = trainer.n_updates
         trainer.flush()
+        if trainer.n_updates > begun and trainer.weight_sum == 0:
+            raise ValueError(
+                f"fit: sample_weight is zero for all rows of epoch {epoch}; visit some "
+                "with a weight"
+            )
         self._schedule(trainer.n_updates - done)
         held = self._note()
         if self._callback and self._called(epoch, held):
             return "callback"
-        watched = self._losses[-1] if held is None else held
+        # As scikit-learn's SGD: rows held out measure predictions, so no penalty there.
+        watched = self._objectives[-1] if held is None else held
         if self._patience.improves(watched) and held is not None:
             self._kept = trainer.solution
         if self._scheduler is not None and not self._by_update:
@@ -152,6 +163,7 @@ class Epochs:
     def _note(self) -> float | None:
         """Write down the epoch; return its validation loss."""
         self._losses.append(self._trainer.loss)
+        self._objectives.append(self._trainer.objective)
         self._rates.append(self._trainer.lr)
         if self._validation is None:
             return None
@@ -164,6 +176,6 @@ class Epochs:
         coef, intercept = trainer.solution
         where = Progress(
             *(epoch, trainer.n_updates, coef, intercept),
-            *(trainer.loss, trainer.lr, held),
+            *(trainer.loss, trainer.lr, held, trainer.objective),
         )
         return bool(self._callback(where))

@@ -1,19 +1,23 @@
 """`fit`: epochs of a trainer over data, and when to stop."""
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from os import PathLike
 from typing import Any, Literal, TypeAlias
 
 import numpy.typing as npt
 
 from gradstep.lls import arguments as check
+from gradstep.lls import lists
 from gradstep.lls.data import Chunks, Data, InMemory, block, checked_order
 from gradstep.lls.default import minimise, most_steps
 from gradstep.lls.epochs import Epochs, Patience
 from gradstep.lls.files import Source
 from gradstep.lls.model import measured
 from gradstep.lls.on_disk import OnDisk
-from gradstep.lls.result import ConvergenceWarning, Fit, Progress, bar
+from gradstep.lls.paths import opened
+from gradstep.lls.progress_bar import ProgressBar
+from gradstep.lls.result import ConvergenceWarning, Fit, Progress
 from gradstep.lls.trainer import Trainer
 from gradstep.lls.validation import held_out
 from gradstep.lr_scheduler import ReduceLROnPlateau
@@ -26,14 +30,14 @@ Callback: TypeAlias = Callable[[Progress], object]
 
 def fit(
     X: Any,
-    y: npt.ArrayLike | None = None,
+    y: npt.ArrayLike | PathLike[str] | None = None,
     *,
     optimizer: Callable[[Any], Optimizer] | None = None,
     batch_size: int | None = None,
     epochs: int | None = None,
     intercept: bool = False,
     ridge: float = 0.0,
-    sample_weight: npt.ArrayLike | None = None,
+    sample_weight: npt.ArrayLike | PathLike[str] | None = None,
     reduction: Literal["sum", "mean"] = "sum",
     standardize: bool | None = None,
     shuffle: Literal["auto", "rows", "blocks"] | None = "auto",
@@ -42,7 +46,7 @@ def fit(
     scheduler: Callable[[Optimizer], Any] | None = None,
     schedule_by: Literal["epoch", "update"] = "epoch",
     average: bool | int = False,
-    validation: float | tuple[Any, ...] | None = None,
+    validation: float | Sequence[Any] | Source | None = None,
     tol: float | None = None,
     patience: int = 5,
     callback: Callback | None = None,
@@ -68,11 +72,14 @@ def fit(
     X : array_like or sparse matrix, shape (N, L), or file or iterable
         float32 or float64 in C order, and values in CSR of these, are used as they are;
         indices of CSR and anything else are copied once, numbers of other types as
-        float64. Or `NpyFile`, `ParquetFile`, or an iterable of chunks (X, y) or (X, y,
-        sample_weight), read anew in each epoch; `y` and `sample_weight` are left out
-        then.
+        float64. Or the path of a .npy file; the path of a Parquet file, a folder or
+        glob of these, or a list of paths; a list of matrices. Or `NpyFile`,
+        `ParquetFile`, or an iterable of chunks (X, y) or (X, y, sample_weight), read
+        anew in each epoch; `y` and `sample_weight` are left out then.
     y : array_like, shape (N,) or (N, K)
-        Copied if it is not of the type and order of X.
+        Copied if it is not of the type and order of X. With the path of a .npy file, an
+        array or the path of another; with those of Parquet files, the name of the
+        target column, or a list of names; with a list of matrices, a list of arrays.
     optimizer : callable, optional
         Takes the coefficients, or a list of coefficients and intercept, and returns a
         gradstep optimizer of them alone: ``functools.partial(gs.SGD, lr=1e-3)``.
@@ -86,9 +93,10 @@ def fit(
     intercept : bool
         Whether there is a b, which is not penalised.
     ridge : float
-        At least 0.
+        At least 0. With an `optimizer`, the rows of chunks are counted first, so they
+        must be iterable again.
     sample_weight : array_like, shape (N,), optional
-        s, at least 0 and not all zero; 1 by default.
+        s, at least 0 and not all zero; 1 by default. With paths, as `y`.
     reduction : {"sum", "mean"}
     standardize : bool, optional
         Train on (x - mean) / deviation, found in one pass and nowhere stored, or on x /
@@ -113,19 +121,23 @@ def fit(
     scheduler : callable, optional
         Takes the optimizer and returns a scheduler of `gradstep.lr_scheduler`, such as
         ``functools.partial(StepLR, step_size=10)``. `ReduceLROnPlateau` is shown the
-        loss of the epoch, of the validation set if there is one.
+        loss of the validation set or, without one, the objective of the epoch.
     schedule_by : {"epoch", "update"}
         When the scheduler steps. By updates, each costs some microseconds more, and a
         look at all coefficients.
     average : bool or int
         Return the mean of the coefficients after each update (Polyak), and after how
         many updates that begins.
-    validation : float or tuple (X, y) or (X, y, sample_weight), optional
-        Rows that are not trained on: given, or this fraction of X, chosen by `seed`.
+    validation : float or tuple (X, y) or (X, y, sample_weight) or file, optional
+        Rows that are not trained on: arrays, paths or a file, or this fraction of X,
+        chosen by `seed`. A fraction of a file is made of blocks of consecutive rows, or
+        of row groups where a file has many.
     tol : float, optional
-        Stop when for `patience` epochs the loss, of the validation set if there is one,
-        has not fallen below (1 - tol) times the least so far; then the coefficients are
-        those of the least validation loss. By default never. Without an `optimizer`:
+        In [0, 1). Stop when for `patience` epochs what is watched has not fallen below
+        (1 - tol) times its least value so far: the loss of the validation set, and then
+        the coefficients are those where it was least; or, without one, the objective of
+        the epoch, which is the loss and the penalty. By default never. Without an
+        `optimizer`:
         stop, for each target, when :math:`|A^\top r| \le \text{tol} |A| |r|` or
         :math:`|r| \le \text{tol} (|y - \bar y| + |A| |w|)`, with A the weighted and
         centred X, columns divided by powers of two, and the Frobenius norm: W is then
@@ -138,7 +150,7 @@ def fit(
     callback_every : int, optional
         Call `callback` after every so many updates of an epoch, too.
     progress : bool
-        Show a bar of the epochs, by tqdm.
+        Show a bar of the epochs, with loss and validation loss, by tqdm.
     coef0, intercept0 : array_like, optional
         Where to start; zeros by default.
 
@@ -152,6 +164,8 @@ def fit(
     ------
     TypeError, ValueError
         If an argument does not fit.
+    NonFiniteError
+        If rows hold NaN or infinity. It names row and column of the first.
     DivergenceError
         If the loss grows past reason, or is not finite. It names the rate, an estimate
         of the largest that is stable, and keeps the last good coefficients.
@@ -205,17 +219,16 @@ def fit(
     if callback_every is not None:
         every = check.whole("fit: callback_every", callback_every, 1)
     if tol is not None:
-        tol = check.number("fit: tol", tol, 0)
-        if tol >= 1:
-            raise ValueError(
-                f"fit: tol must be below 1, a share of the loss, got {tol}"
-            )
+        tol = check.tolerance("fit: tol", tol)
+    ridge = check.number("fit: ridge", ridge, 0)
     check.one_of("fit: reduction", reduction, ("sum", "mean"))
     check.one_of("fit: schedule_by", schedule_by, ("epoch", "update"))
     patience = check.whole("fit: patience", patience, 1)
     visiting = checked_order(shuffle, seed, order)
     data = _data(X, y, sample_weight, wide_targets=optimizer is None)
     data, held = held_out("fit", data, validation, visiting.seed)
+    if optimizer is not None and ridge and isinstance(data, Chunks) and not data.once:
+        data.count_rows()
     scaled = standardize is not None and check.flag("fit: standardize", standardize)
     if scaled:
         _check_many_passes(data, "standardize=True")
@@ -231,16 +244,17 @@ def fit(
             schedule_by=None if schedule_by == "epoch" else schedule_by,
         )
         most = _most(epochs, data, most_steps(data.features))
-        done = minimise(
-            data,
-            intercept=intercept,
-            ridge=check.number("fit: ridge", ridge, 0),
-            coef0=coef0,
-            intercept0=intercept0,
-            tol=tol,
-            steps=bar(most, progress),
-            callback=callback,
-        )
+        with ProgressBar(most, is_shown=progress) as steps:
+            done = minimise(
+                data,
+                intercept=intercept,
+                ridge=ridge,
+                coef0=coef0,
+                intercept0=intercept0,
+                tol=tol,
+                steps=steps,
+                callback=callback,
+            )
         if done.message:
             warnings.warn(done.message, ConvergenceWarning, stacklevel=2)
         return done
@@ -259,7 +273,7 @@ def fit(
         _who="fit",
     )
     by_update = schedule_by == "update"
-    return Epochs(
+    training = Epochs(
         *(trainer, data, visiting),
         validation=held,
         scheduler=_scheduler(scheduler, trainer.optimizer, by_update=by_update),
@@ -267,10 +281,18 @@ def fit(
         patience=Patience(tol, patience),
         callback=callback,
         every=every,
-    ).run(bar(_most(epochs, data, 100), progress))
+    )
+    with ProgressBar(_most(epochs, data, 100), is_shown=progress) as bar:
+        return training.run(bar)
 
 
 def _data(X: Any, y: Any, sample_weight: Any, *, wide_targets: bool) -> Data:
+    source = opened("fit", X, y, sample_weight)
+    if source is not None:
+        return OnDisk(source)
+    if y is not None and lists.are_matrices(X):
+        chunks = lists.zipped("fit", X, y, sample_weight)
+        return Chunks(chunks, wide_targets=wide_targets)
     if y is not None:
         if isinstance(X, Iterator) or hasattr(X, "read"):
             raise TypeError("fit: y must be left out where X is a file or an iterator")

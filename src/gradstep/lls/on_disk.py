@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,9 @@ Spans = list[tuple[int, int]]
 class OnDisk:
     """A `Source`: files, or whatever else reads spans of rows."""
 
-    def __init__(self, source: Source) -> None:
-        self._source = checked = CheckedSource("fit", source)
+    def __init__(self, source: Source, name: str = "") -> None:
+        """Take a source, which messages call by the name of its class or this one."""
+        self.source = checked = CheckedSource("fit", source, name)
         self.n: int | None = checked.n
         self.features, self.targets = checked.features, checked.targets
         self.dtype = checked.dtype
@@ -32,12 +34,16 @@ class OnDisk:
     def first(self) -> Block:
         assert self.n is not None
         size = min(self.n, _LOOKED_AT)
-        return self._block(self._source.read([(0, size)], self._source.buffers(size)))
+        spans = [(0, size)]
+        return self._block(self.source.read(spans, self.source.buffers(size)), spans)
 
-    def _block(self, checked_rows: tuple[Rows, MemoryWatch]) -> Block:
+    def _block(self, checked_rows: tuple[Rows, MemoryWatch], spans: Spans) -> Block:
         rows, watch = checked_rows
         y = rows.y[:, np.newaxis] if rows.y.ndim == 1 else rows.y
-        return Block((rows.X,), y, rows.weight, self.features, self.targets, watch)
+        return Block(
+            *((rows.X,), y, rows.weight, self.features, self.targets, watch),
+            row_name=partial(self.source.row_name, spans),
+        )
 
     def visits(self, epoch: int, order: Order) -> Visits:
         """Yield groups of rows; a group is valid until the next one is asked for."""
@@ -49,17 +55,17 @@ class OnDisk:
             for k, (spans, rows) in enumerate(self._groups(epoch, order)):
                 size = sum(last - first for first, last in spans)
                 if capacities[k % 2] < size:
-                    buffers[k % 2] = self._source.buffers(size)
+                    buffers[k % 2] = self.source.buffers(size)
                     capacities[k % 2] = size
                 before = waiting
                 into = buffers[k % 2]
-                waiting = reader.submit(self._source.read, spans, into), rows
+                waiting = reader.submit(self.source.read, spans, into), rows, spans
                 if before is not None:
-                    found = self._block(before[0].result())
+                    found = self._block(before[0].result(), before[2])
                     weighs |= found.weighs
                     yield found, Route(before[1])
             if waiting is not None:
-                found = self._block(waiting[0].result())
+                found = self._block(waiting[0].result(), waiting[2])
                 weighs |= found.weighs
                 yield found, Route(waiting[1])
         if not weighs:
@@ -73,7 +79,7 @@ class OnDisk:
                 "fit: a file cannot be read row by row; pass shuffle='auto', 'blocks' "
                 "or None, and no order"
             )
-        parts = self._source.extents
+        parts = self.source.extents
         if order.shuffle is None:
             size = max(1, _READ // max(1, self._row_bytes))
             if parts is None:

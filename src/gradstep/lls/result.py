@@ -1,7 +1,6 @@
 """What a fit returns, what it reports while it runs, and what it raises."""
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -154,17 +153,3 @@ class NonFiniteError(DivergenceError, ValueError):
 
 class ConvergenceWarning(UserWarning):
     """A fit by the default ended before it came as near as was asked."""
-
-
-def bar(steps: int, shown: bool) -> Iterable[int]:
-    """Return range(steps), with a progress bar."""
-    if not shown:
-        return range(steps)
-    try:
-        from tqdm.auto import tqdm  # noqa: PLC0415  # optional
-    except ImportError as missing:
-        raise ImportError(
-            "fit: progress needs tqdm; pip install 'gradstep[progress]'"
-        ) from missing
-    found: Iterable[int] = tqdm(range(steps), desc="fit", unit="epoch")
-    return found

@@ -10,6 +10,7 @@ from gradstep import _lls
 from gradstep.lls.columns import Columns
 from gradstep.lls.data import Block, Data, Order, Visits
 from gradstep.lls.model import slices
+from gradstep.lls.nonfinite import nonfinite_error, nonfinite_place
 from gradstep.lls.units import powers_of_two
 from gradstep.structure import Array
 
@@ -180,8 +181,12 @@ class System:
     def refuse_range(self) -> None:
         """Raise for sums that are not finite, or numbers that have no exact sums."""
         for block, _ in self.data.visits(0, _IN_ORDER):
-            if not (np.isfinite(block.X[0]).all() and np.isfinite(block.y).all()):
-                raise ValueError("fit: X or y holds NaN or infinity; remove such rows")
+            place = nonfinite_place(block)
+            if place is not None:
+                targets = block.y.shape[1:] if block.targets is not None else ()
+                zeros = np.zeros((self.features, *targets), self.data.dtype)
+                intercept = zeros[0].copy() if targets else 0.0
+                raise nonfinite_error("fit", place, zeros, intercept)
         raise ValueError(
             "fit: squares of X or y leave the range of float64; multiply X or y by a "
             "power of two"

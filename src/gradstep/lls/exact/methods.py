@@ -96,17 +96,16 @@ def from_sparse(
     X = sparse.checked_sparse(given)
     n, L = X.shape
     ya = real_array("solve: y", y)
-    y2 = tall.checked_targets("solve: ", n, ya)
+    rows = tall.checked_targets("solve: ", n, ya).astype(np.float64)
+    finite("solve: y", rows)
     s = None
     if sample_weight is not None:
         s = weights("solve: sample_weight", sample_weight, n)
     targets = None if ya.ndim == 1 else ya.shape[1]
     shape = Shape(L, targets, tall.result_type(given), s is not None)
     if options.method == "normal":
-        return by_factors(_made_dense(X, y2, s, shape), options)
+        return by_factors(_made_dense(X, rows, s, shape), options)
     weight = _weight(s, n)
-    rows = y2.astype(np.float64)
-    finite("solve: y", rows)
     X.data[np.repeat(weight == 0, np.diff(X.indptr))] = 0.0  # no sizes of theirs
     centred = options.intercept and n > 0
     columns_mean, norms = sparse.columns_of(X, weight, centred)

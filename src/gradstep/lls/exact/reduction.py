@@ -116,8 +116,8 @@ class Reduction:
             with np.errstate(over="ignore"):  # of long doubles, refused below
                 rows[:, : self.columns] = block.X[at : at + n]
                 rows[:, self.columns :] = block.y[at : at + n]
-            finite(f"{block.name}X", rows[:, : self.columns])
-            finite(f"{block.name}y", rows[:, self.columns :])
+            finite(f"{block.name}X", rows[:, : self.columns], first_row=at)
+            finite(f"{block.name}y", rows[:, self.columns :], first_row=at)
             if block.weight is not None:
                 self._weights[first : first + n] = block.weight[at : at + n]
             at, self._pending = at + n, first + n

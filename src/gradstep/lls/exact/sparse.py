@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse
 
 from gradstep import dtypes
-from gradstep.lls.arguments import finite
+from gradstep.lls.arguments import name_row, nonfinite
 from gradstep.lls.csr import csr_rows
 from gradstep.lls.exact.tall import BYTES
 from gradstep.lls.units import powers_of_two
@@ -17,8 +17,17 @@ from gradstep.structure import Array
 def checked_sparse(X: Any) -> Any:
     """Return a copy in CSR as float64, without duplicates, after a look at indices."""
     rows, shape = csr_rows("solve: X", X, "sparse array", dtypes.FLOAT64)
-    finite("solve: X", rows.values)
+    _refuse_nonfinite(rows.values, rows.columns, rows.starts)
     return scipy.sparse.csr_array(tuple(rows), shape=shape, copy=True)
+
+
+def _refuse_nonfinite(values: Array, columns: Array, starts: Array) -> None:
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        first = int(bad[0])
+        row = int(np.searchsorted(starts, first, side="right")) - 1
+        place = f"{values[first]} in {name_row(row)}, column {columns[first]}"
+        raise nonfinite("solve: X", place)
 
 
 def columns_of(X: Any, weight: Array, centred: bool) -> tuple[Array, Array]:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,19 +11,20 @@ from gradstep import dtypes
 from gradstep._core import MemoryWatch
 from gradstep.checks import base_array
 from gradstep.lls import arguments as check
-from gradstep.lls.files.source import Rows, Source
+from gradstep.lls.files.source import Rows, Source, name_row
 from gradstep.structure import Array
 
 
 class CheckedSource:
     """The rows of a `Source`, as they must be before C reads them.
 
-    Its attributes are read once; each read is checked once. Messages begin with `who`.
+    Its attributes are read once; each read is checked once. Messages begin with `who`,
+    and call the source by the name of its class, or by `name`.
     """
 
-    def __init__(self, who: str, source: Source) -> None:
-        self._who, self._source = who, source
-        name = type(source).__name__
+    def __init__(self, who: str, source: Source, name: str = "") -> None:
+        self._who, self.source = who, source
+        self.name = name = name or type(source).__name__
         self._read_name, attribute = f"{who}: {name}.read", f"{who}: {name}."
         shape = source.shape
         if not isinstance(shape, (tuple, list)) or len(shape) != 2:
@@ -40,7 +42,7 @@ class CheckedSource:
 
     def buffers(self, rows: int) -> Any:
         """Return what the source takes as buffers of so many rows."""
-        return self._source.buffers(rows)
+        return self.source.buffers(rows)
 
     def read(
         self, spans: Sequence[tuple[int, int]], into: Any
@@ -49,7 +51,7 @@ class CheckedSource:
 
         The next read runs beside their use: it cannot resize them.
         """
-        rows = self._source.read(spans, into)
+        rows = self.source.read(spans, into)
         arrays = {name: getattr(rows, name, self) for name in ("X", "y", "weight")}
         for name, a in arrays.items():
             if a is self:
@@ -68,12 +70,23 @@ class CheckedSource:
             )
         if weight is not None:
             weight = self._array("weight", weight, (n,), dtypes.FLOAT64, where)
-            weight = check.weights(f"{self._who}: sample_weight of the file", weight, n)
+            weight = check.weights(
+                *(f"{self._who}: sample_weight of the file", weight, n),
+                partial(self.row_name, spans),
+            )
         X = self._array("X", arrays["X"], (n, self.features), self.dtype, where)
         y = self._array("y", arrays["y"], (n, *tail), self.dtype, where)
         used = [X, y] if weight is None else [X, y, weight]
         name = f"{self._who}: X, y or sample_weight of the file"
         return Rows(X, y, weight), MemoryWatch(name, used, is_pinning=True)
+
+    def row_name(self, spans: Sequence[tuple[int, int]], row: int) -> str:
+        """Return how messages name a row of those that were read from spans."""
+        for first, last in spans:
+            if row < last - first:
+                return name_row(self.source, first + row)
+            row -= last - first
+        raise IndexError(row)
 
     def _array(
         self, name: str, array: Any, shape: tuple[int, ...], dtype: Any, where: str

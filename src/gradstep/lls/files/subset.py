@@ -7,7 +7,8 @@ from itertools import pairwise
 import numpy as np
 
 from gradstep import _rows
-from gradstep.lls.files.source import Rows, Source, name_row
+from gradstep.lls.files.checked import CheckedSource
+from gradstep.lls.files.source import Rows, name_row
 from gradstep.structure import Array
 
 # Rows are held out by blocks, so that each side reads as few spans as it can. There are
@@ -17,14 +18,17 @@ _BLOCK_BYTES = 1 << 20  # of X, at most, where any span is cheap to read
 
 
 class Subset:
-    """The rows of some spans of a `Source`, numbered from 0 in their order."""
+    """The rows of some spans of a `Source`, numbered from 0 in their order.
 
-    def __init__(self, source: Source, spans: Array) -> None:
+    A source again, whose reads are as unchecked as those that it makes of them.
+    """
+
+    def __init__(self, source: CheckedSource, spans: Array) -> None:
         """Take (n, 2) bounds [first, last) of spans, ascending and apart."""
-        self._source, self._spans = source, spans.tolist()
+        self._source, self._spans = source.source, spans.tolist()
         starts = np.cumsum([0, *(spans[:, 1] - spans[:, 0])])
         self._starts = starts.tolist()
-        self.shape = self._starts[-1], source.shape[1]
+        self.shape = self._starts[-1], source.features
         self.targets, self.dtype = source.targets, source.dtype
         self.weighted = source.weighted
         self.extents: Array | None = None
@@ -60,7 +64,9 @@ class Subset:
         return name_row(self._source, first)
 
 
-def split(source: Source, fraction: float, seed: int) -> tuple[Subset, Subset] | None:
+def split(
+    source: CheckedSource, fraction: float, seed: int
+) -> tuple[Subset, Subset] | None:
     """Return the rows that are left and those held out, or None if a side were empty.
 
     Blocks of consecutive rows are held out, in an order that depends on the seed alone,
@@ -74,16 +80,16 @@ def split(source: Source, fraction: float, seed: int) -> tuple[Subset, Subset] |
     # No epoch has this number, so no order of rows is that of the blocks.
     order = _rows.shuffled(seed, 2**64 - 1, len(sizes), 0, False)
     rows = np.cumsum(sizes[order])
-    count = int(np.abs(rows - fraction * source.shape[0]).argmin()) + 1
+    count = int(np.abs(rows - fraction * source.n).argmin()) + 1
     if not 0 < count < len(sizes):
         return None
     left, out = np.sort(order[count:]), np.sort(order[:count])
     return Subset(source, _spans(bounds, left)), Subset(source, _spans(bounds, out))
 
 
-def _bounds(source: Source) -> Array:
+def _bounds(source: CheckedSource) -> Array:
     """Return where blocks begin, then N; none is empty."""
-    n, columns = source.shape
+    n, columns = source.n, source.features
     size = max(1, n // _BLOCKS)
     if source.extents is None:
         rows_of_block = max(1, _BLOCK_BYTES // max(1, columns * source.dtype.itemsize))
