@@ -212,6 +212,27 @@ def test_orders_are_those_of_the_random_state() -> None:
     assert coef(None) == first
 
 
+def test_only_orders_draw_from_the_global_state_of_numpy() -> None:
+    X, y = problem()
+
+    def draws(fit: Any) -> bool:
+        before = np.random.get_state()[1:3]
+        fit(X, y)
+        after = np.random.get_state()[1:3]
+        return not (np.array_equal(before[0], after[0]) and before[1] == after[1])
+
+    sgd = LLSRegressor(optimizer="SGD", lr=0.05)
+    for fit in (
+        *(LLSRegressor().fit, LLSRegressor(alpha=2.0).fit, sgd.partial_fit),
+        *(LLSRegressor(optimizer="SGD", lr=0.05, random_state=3).fit, lls.fit),
+        lambda X, y: lls.fit(X, y, optimizer=partial(gs.SGD, lr=1e-4), validation=0.3),
+        *(partial(lls.solve, method=method) for method in ("svd", "cg", "normal")),
+        lambda X, _: lls.max_stable_lr(X),
+    ):
+        assert not draws(fit)
+    assert draws(sgd.fit)
+
+
 def test_warm_starts_begin_at_the_last_coefficients() -> None:
     X, y = problem(k=2)
     options: dict[str, Any] = {"optimizer": partial(gs.SGD, lr=0.01), "batch_size": 9}

@@ -248,8 +248,15 @@ def test_what_needs_all_rows_has_no_partial_fit(
 ) -> None:
     model = LLSRegressor(**options)
     assert not hasattr(model, "partial_fit")
-    with pytest.raises(AttributeError) as caught:
+    words = "This 'LLSRegressor' has no attribute 'partial_fit' with its parameters. "
+    with pytest.raises(
+        AttributeError, match=rf"{words}LLSRegressor.*{cause}"
+    ) as caught:
         model.partial_fit([[1.0]], [1.0])
+    with pytest.raises(AttributeError, match=rf"{words}LLSRegressor.*{cause}"):
+        LLSRegressor.partial_fit(model, [[1.0]], [1.0])
+    assert LLSRegressor.partial_fit.__name__ == "partial_fit"
+    assert "Go through these rows once" in LLSRegressor.partial_fit.__doc__
     with pytest.raises(AttributeError, match=cause):
         raise caught.value.__cause__
     assert hasattr(LLSRegressor(optimizer="SGD", standardize=False), "partial_fit")

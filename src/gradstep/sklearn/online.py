@@ -5,6 +5,8 @@ read-only, as joblib does.
 """
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from gradstep.lls import Trainer
@@ -67,18 +69,37 @@ class Online:
                     "optimizer_.param_groups"
                 )
 
-    def go_on(self, X: Any, y: Array, sample_weight: Any) -> None:
-        """Go through these rows; if that fails, all is as it was."""
-        before = self.trainer.state_dict()
-        try:
-            self.trainer.partial_fit(X, y, sample_weight)
-        except BaseException:
-            self.trainer.load_state_dict(before)
-            raise
+    def go_through(self, X: Any, y: Array, sample_weight: Any) -> bool:
+        """Train on these rows; return whether there was a row with a weight."""
+        updates = self.trainer.n_updates
+        self.trainer.partial_fit(X, y, sample_weight)
+        if self.trainer.n_updates == updates:
+            return False
         if isinstance(self._scheduler, ReduceLROnPlateau):
-            self._scheduler.step(self.trainer.loss)
+            self._scheduler.step(self.trainer.objective)
         elif self._scheduler is not None:
             self._scheduler.step()
+        return True
+
+    @contextmanager
+    def unchanged_on_error(self) -> Iterator[None]:
+        """Put trainer, optimizer and scheduler back if the block raises."""
+        trainer = self.trainer.snapshot()
+        groups = [dict(group) for group in self.optimizer.param_groups]
+        scheduler = _saved(self._scheduler)
+        try:
+            yield
+        except BaseException:
+            self.trainer.restore(trainer)
+            try:
+                _load(self._scheduler, scheduler)
+            finally:  # after the scheduler, which may write to them
+                for group, before in zip(
+                    self.optimizer.param_groups, groups, strict=True
+                ):
+                    group.clear()
+                    group.update(before)
+            raise
 
     def __getstate__(self) -> dict[str, Any]:
         scheduler = self._scheduler
@@ -95,3 +116,19 @@ class Online:
         self.trainer.load_state_dict(state["trainer"])
         if self._scheduler is not None:
             self._scheduler.load_state_dict(state["scheduler"])
+
+
+def _saved(scheduler: Any) -> dict[str, Any]:
+    """Return what a scheduler is; of one without a `state_dict`, its attributes."""
+    if hasattr(scheduler, "state_dict"):
+        state: dict[str, Any] = copy.deepcopy(scheduler.state_dict())
+        return state
+    return dict(getattr(scheduler, "__dict__", {}))
+
+
+def _load(scheduler: Any, saved: dict[str, Any]) -> None:
+    if hasattr(scheduler, "state_dict"):
+        scheduler.load_state_dict(saved)
+    elif hasattr(scheduler, "__dict__"):
+        vars(scheduler).clear()
+        vars(scheduler).update(saved)

@@ -70,4 +70,4 @@ def warn_of(who: str, done: lls.Fit, tol: float | None, *, exact: bool) -> None:
         )
     if message is not None:
         # Above fit, and above what cares for its callbacks.
-        warnings.warn(f"{who}: {message}", ConvergenceWarning, stacklevel=4)
+        warnings.warn(f"{who}: {message}", ConvergenceWarning, stacklevel=5)

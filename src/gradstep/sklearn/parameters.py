@@ -21,20 +21,21 @@ _EXAMPLE = "functools.partial(gradstep.SGD, lr=1e-2)"
 _TOL = 1e-4
 
 
-def by_batches(model: Any) -> bool:
-    """Say that `partial_fit` is there, or why not: it does not see all rows."""
+def why_no_partial_fit(model: Any) -> str | None:
+    """Return why there is no `partial_fit`, which does not see all rows, if so."""
+    who = "LLSRegressor.partial_fit"
     for name in ("standardize", "early_stopping"):
         if getattr(model, name):
-            raise AttributeError(
-                f"LLSRegressor.partial_fit: {name} needs all rows, got "
-                f"{name}={getattr(model, name)!r}; leave {name} out, or call fit"
+            return (
+                f"{who}: {name} needs all rows, got {name}={getattr(model, name)!r}; "
+                f"leave {name} out, or call fit"
             )
     if model.optimizer is None:
-        raise AttributeError(
-            "LLSRegressor.partial_fit: optimizer is None, for which all rows are "
-            f"needed at once; pass optimizer={_EXAMPLE}"
+        return (
+            f"{who}: optimizer is None, for which all rows are needed at once; pass "
+            f"optimizer={_EXAMPLE}"
         )
-    return True
+    return None
 
 
 def of_trainer(who: str, model: Any) -> dict[str, Any]:
@@ -79,7 +80,7 @@ def of_fit(who: str, model: Any) -> dict[str, Any]:
     if check.flag(f"{who}: early_stopping", model.early_stopping):
         found |= {"validation": fraction, "tol": _TOL}
     if model.tol is not None:
-        found["tol"] = check.number(f"{who}: tol", model.tol, 0)
+        found["tol"] = check.tolerance(f"{who}: tol", model.tol)
     check.flag(f"{who}: warm_start", model.warm_start)
     if model.optimizer is None:
         _refuse(who, model)

@@ -5,15 +5,16 @@ from typing import Any
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils.extmath import safe_sparse_dot
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from gradstep.optimizer import Optimizer
 from gradstep.sklearn import parameters
+from gradstep.sklearn.availability import available_unless
 from gradstep.sklearn.epochs import EpochTasks
 from gradstep.sklearn.online import Finished, Online
 from gradstep.sklearn.outcome import linear, quietly, start, warn_of
 from gradstep.sklearn.rows import validated
+from gradstep.sklearn.unchanged import ENGINE, unchanged_on_error
 from gradstep.structure import Array
 
 
@@ -45,8 +46,9 @@ class LLSRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):  # type
         The most epochs, at least 1. By default 100; without an `optimizer` the most
         steps, 1000 or, if that is more, ten for each feature.
     tol : float, optional
-        At least 0. Stop when for `n_iter_no_change` epochs the loss has not fallen
-        below (1 - tol) times the least so far. By default never, but 1e-4 with
+        In [0, 1). Stop when for `n_iter_no_change` epochs the loss, and with it the
+        penalty unless rows are held out by `early_stopping`, has not fallen below (1 -
+        tol) times its least value so far. By default never, but 1e-4 with
         `early_stopping`. Without an `optimizer`, the criteria of `lls.fit`, by default
         as exact as rounding allows.
     standardize : bool, optional
@@ -66,7 +68,7 @@ class LLSRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):  # type
         At least 1.
     scheduler : callable, optional
         Takes the optimizer and returns a scheduler of `gradstep.lr_scheduler`; it steps
-        after each epoch, or call of `partial_fit`.
+        after each epoch, or call of `partial_fit` with a weight above 0.
     warm_start : bool, default False
         Begin `fit` at the last `coef_` and `intercept_`, with a new optimizer. Exact
         solutions do not depend on where they began.
@@ -186,7 +188,10 @@ class LLSRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):  # type
             columns depend on one another so nearly that half of the digits of
             coefficients may be wrong.
         """
-        who = "LLSRegressor.fit"
+        with unchanged_on_error(self):
+            return self._fit("LLSRegressor.fit", X, y, sample_weight)
+
+    def _fit(self, who: str, X: Any, y: Any, sample_weight: Any) -> "LLSRegressor":
         options = parameters.of_fit(who, self)
         exact = self.optimizer is None
         warm = self.warm_start and not exact and hasattr(self, "coef_")
@@ -204,16 +209,23 @@ class LLSRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):  # type
         tasks.begin()
         done = quietly(X, y, sample_weight, tasks, options)
         tasks.close()
-        made = Finished(done.optimizer)
-        self._note(made, done.coef, done.intercept, done.n_updates)
-        self.n_iter_, self.loss_curve_ = done.epochs, done.loss.tolist()
-        held = done.validation_loss
-        self.validation_loss_curve_ = None if held is None else held.tolist()
+        validation_loss = done.validation_loss
+        self._note(
+            Finished(done.optimizer),
+            done.coef,
+            done.intercept,
+            n_updates_=done.n_updates,
+            n_iter_=done.epochs,
+            loss_curve_=done.loss.tolist(),
+            validation_loss_curve_=(
+                None if validation_loss is None else validation_loss.tolist()
+            ),
+        )
         context.call_on_fit_task_end(**given, reconstruction_attributes={})
         warn_of(who, done, options["tol"], exact=exact)
         return self
 
-    @available_if(parameters.by_batches)  # type: ignore[untyped-decorator]
+    @available_unless(parameters.why_no_partial_fit)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> "LLSRegressor":
         """Go through these rows once, in the order in which they stand.
 
@@ -242,21 +254,31 @@ class LLSRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):  # type
         lls.DivergenceError
             If the loss grows past reason.
         """
-        who = "LLSRegressor.partial_fit"
+        with unchanged_on_error(self):
+            return self._partial_fit("LLSRegressor.partial_fit", X, y, sample_weight)
+
+    def _partial_fit(
+        self, who: str, X: Any, y: Any, sample_weight: Any
+    ) -> "LLSRegressor":
         X, y = validated(who, self, X, y, reset=not hasattr(self, "coef_"))
-        made: Any = getattr(self, "_made", None)
+        online = getattr(self, ENGINE, None)
         losses = []
-        if isinstance(made, Online):
-            made.check_same(who, self)
+        if isinstance(online, Online):
+            online.check_same(who, self)
             losses = self.loss_curve_
         else:
-            made = Online(who, self, X, y)
-        made.go_on(X, y, sample_weight)
-        losses.append(made.trainer.loss)
-        coef, intercept = made.trainer.solution
-        self._note(made, coef, intercept, made.trainer.n_updates)
-        self.n_iter_, self.loss_curve_ = len(losses), losses
-        self.validation_loss_curve_ = None
+            online = Online(who, self, X, y)
+        with online.unchanged_on_error():
+            if online.go_through(X, y, sample_weight):
+                losses = [*losses, online.trainer.loss]
+            self._note(
+                online,
+                *online.trainer.solution,
+                n_updates_=online.trainer.n_updates,
+                n_iter_=len(losses),
+                loss_curve_=losses,
+                validation_loss_curve_=None,
+            )
         return self
 
     def predict(self, X: Any) -> Array:
@@ -286,13 +308,12 @@ class LLSRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):  # type
     @property
     def optimizer_(self) -> Optimizer:
         """As it stands after the last update."""
-        found: Optimizer = self._made.optimizer
-        return found
+        optimizer: Optimizer = getattr(self, ENGINE).optimizer
+        return optimizer
 
-    def _note(self, made: Any, coef: Array, intercept: Any, updates: int) -> None:
-        self._made, self.n_updates_ = made, updates
-        for name, value in linear(coef, intercept).items():
-            setattr(self, name, value)
+    def _note(self, engine: Any, coef: Array, intercept: Any, **others: Any) -> None:
+        """Write all fitted attributes, at once."""
+        self.__dict__.update({ENGINE: engine, **linear(coef, intercept), **others})
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
