@@ -59,6 +59,22 @@ def test_the_first_iterate_that_meets_a_rule_is_returned(
     assert f"{'gtol' if option == 'tol' else option}=0.03" in found.message
 
 
+@pytest.mark.parametrize("option", ["gtol", "xtol", "ftol"])
+def test_a_rule_is_met_at_equality(option: str) -> None:
+    """The tolerance is what an iterate has; one double less is not enough."""
+    _, seen = path(SGD, maxiter=40, gtol=0)
+    # Losses below 1 are compared as they are.
+    k = next(k for k, x in enumerate(seen, 1) if loss(x) < 1) + 1
+    a, b = seen[k - 2 : k]
+    tol = {
+        "gtol": abs(grad(b)).max(),
+        "xtol": abs(b - a).max(),
+        "ftol": abs(loss(b) - loss(a)),
+    }[option]
+    assert run(SGD, **({"gtol": 0} | {option: tol})).nit == k
+    assert run(SGD, **({"gtol": 0} | {option: math.nextafter(tol, 0)})).nit > k
+
+
 def test_gtol_goes_before_tol() -> None:
     assert run(SGD, tol=0.5, gtol=0.01).nit == run(SGD, gtol=0.01).nit
     assert run(SGD, tol=0.5).nit < run(SGD, gtol=0.01).nit
