@@ -69,6 +69,15 @@ cdef cnp.ndarray base_view(cnp.ndarray a):
     return view_of(a, np.ndarray)
 
 
+# Loops, no comprehensions, where memory may be short: if a list cannot grow, what Cython
+# 3.3 makes of a comprehension releases the element twice.
+cdef tuple base_views(arrays):
+    cdef list views = []
+    for a in arrays:
+        views.append(base_view(a))
+    return tuple(views)
+
+
 cdef object memory_of(a):
     """What an array, or a buffer of one, is a view of; None where that is unknown."""
     if isinstance(a, np.ndarray):
@@ -110,9 +119,12 @@ cdef class MemoryWatch:
     def __cinit__(self, str name, arrays, *, bint is_pinning=False):
         self.name = name
         self.arrays = tuple(arrays)
-        self.owners = tuple([owner for a in self.arrays for owner in owners_of(a)])
-        self.views = tuple([base_view(a) for a in self.arrays])
-        self.owner_views = tuple([base_view(a) for a in self.owners])
+        cdef list owners = []
+        for a in self.arrays:
+            owners += owners_of(a)
+        self.owners = tuple(owners)
+        self.views = base_views(self.arrays)
+        self.owner_views = base_views(self.owners)
         self.pins = self.pin() if is_pinning else None
 
     cpdef bint holds(self) noexcept:
@@ -144,7 +156,10 @@ cdef class MemoryWatch:
         """Check, and keep NumPy from resizing an array, in whatever thread, as long as
         what this returns is alive: it refuses to where there are weak references."""
         self.check()
-        return [PyWeakref_NewRef(a, None) for a in (*self.arrays, *self.owners)]
+        cdef list pins = []
+        for a in (*self.arrays, *self.owners):
+            pins.append(PyWeakref_NewRef(a, None))
+        return pins
 
 
 cdef class _Ranges:

@@ -115,7 +115,7 @@ cdef class Engine:
         s.kernel, s.p, s.storage, s.g = kernel.ptr, cnp.PyArray_DATA(p), NULL, NULL
         for k, a in enumerate(states):
             s.state[<size_t>k] = cnp.PyArray_DATA(a)
-        self.states[i] = tuple([base_view(a) for a in states])
+        self.states[i] = base_views(states)
         if self.plan.storage != NULL:
             memset(self.plan.storage + i, 0, sizeof(gs_storage))
         if coding is not None:
