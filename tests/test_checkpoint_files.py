@@ -1,5 +1,6 @@
 """Files that are damaged, changed, foreign or of other objects."""
 
+import functools
 import json
 import os
 import pickle
@@ -12,10 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
+from sklearn.linear_model import Ridge
 
 import gradstep as gs
+from gradstep import lls
 from gradstep import lr_scheduler as lrs
 from gradstep.checkpoint import container
+from gradstep.sklearn import LLSRegressor
 from saving import image, make, run
 from variants import MEAN
 
@@ -145,6 +149,49 @@ def test_a_tree_too_deep_to_be_read_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is nested too deeply"):
         gs.save(tmp_path / "run", opt)
     assert os.listdir(tmp_path) == []
+
+
+# What torch's own classes look like, which are not here.
+Optimizer = type("Optimizer", (), {"__module__": "torch.optim.optimizer"})
+Module = type("Module", (), {"__module__": "torch.nn.modules.module"})
+Tensor = type("Tensor", (), {"__module__": "torch"})
+X, Y = np.arange(8.0).reshape(4, 2) ** 2, np.arange(4.0)
+
+NOT_SAVED: dict[str, tuple[Any, str]] = {
+    "Solution": (lambda: lls.solve(X, Y), r"numpy\.savez\(path, coef=x\.coef"),
+    "Ridge": (Ridge, r"joblib\.dump\(x, path\)"),
+    "LLSRegressor": (LLSRegressor, r"joblib\.dump\(x, path\)"),
+    "AdamW": (
+        type("AdamW", (Optimizer,), {}),
+        r"torch\.save\(opt\.state_dict\(\), path\)",
+    ),
+    "Linear": (
+        type("Linear", (Module,), {}),
+        r"torch\.save\(model\.state_dict\(\), path\)",
+    ),
+    "Tensor": (Tensor, r"torch\.save\(tensor, path\)"),
+}
+
+
+@pytest.mark.parametrize("kind", NOT_SAVED)
+def test_objects_of_others_are_refused_with_the_call_that_saves_them(
+    kind: str, tmp_path: Path
+) -> None:
+    make_one, remedy = NOT_SAVED[kind]
+    x = make_one()
+    with pytest.raises(
+        TypeError, match=rf"save: {kind} is not saved here; use {remedy}"
+    ):
+        gs.save(tmp_path / "run", gs.SGD(np.ones(2)), x)
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_optimizer_of_a_fit_is_saved(tmp_path: Path) -> None:
+    fit = lls.fit(X, Y, optimizer=functools.partial(gs.SGD, lr=1e-4), epochs=3)
+    gs.save(tmp_path / "run", fit.optimizer)
+    w = np.zeros(2)
+    gs.load(tmp_path / "run", gs.SGD([w]))
+    assert w.tobytes() == fit.coef.tobytes()
 
 
 def test_files_of_others(tmp_path: Path) -> None:

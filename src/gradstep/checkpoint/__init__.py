@@ -2,17 +2,25 @@
 
 import os
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 
-from gradstep.checkpoint import container
+from gradstep.checkpoint import container, files, fits
+from gradstep.lls.result import Fit
 from gradstep.optimizer import Optimizer
 from gradstep.state import matched
 
 __all__ = ["load", "save"]
 
-Path: TypeAlias = str | os.PathLike[str]
+# What torch.save is best passed, by class.
+_TORCH = {
+    "Optimizer": "opt.state_dict()",
+    "Module": "model.state_dict()",
+    "Tensor": "tensor",
+}
+
+Path: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 
 def save(path: Path, *objects: Any) -> None:
@@ -20,25 +28,38 @@ def save(path: Path, *objects: Any) -> None:
 
     Parameters
     ----------
-    path : str or path
+    path : str, bytes or path
         Written as another file beside it, which takes its place once it is on disk.
+        Links are followed.
     *objects
         Optimizers, with their parameters; schedulers; `lls.Trainer`. Whatever has a
-        `state_dict` of arrays, numbers, strings, lists, tuples and dicts will do.
+        `state_dict` of arrays, numbers, strings, lists, tuples and dicts will do. Or an
+        `lls.Fit`, alone, which `load` returns.
 
     Raises
     ------
     TypeError, ValueError
-        If an object is of another kind, or has something else in its state.
+        If an object is of another kind, or has something else in its state; for
+        objects of torch and scikit-learn with the call that saves them.
     OSError
-        If the file cannot be written. What stood at `path` still does then.
+        If `path` is a folder, device, pipe or socket, a file that may not be written,
+        or in a folder that does not exist or lets no file be created; or if the disk is
+        full. What stood at `path` still does then.
 
     Notes
     -----
     A safetensors file: arrays with a SHA-256 of each, and all else as JSON in the
     metadata, with a SHA-256 too, which find damage, not forgery. No pickle. bfloat16 is
-    BF16 there, and an array in Fortran's order is stored transposed. Needs
-    ``pip install 'gradstep[checkpoint]'``.
+    BF16 there, and an array in Fortran's order is stored transposed.
+
+    A new file has the permissions that ``umask`` leaves. One that replaces another has
+    its owner, group, permissions, access list and ``user.`` attributes, as far as this
+    user may set them; other hard links keep what they had. Several processes may save
+    to one path, and others load from it meanwhile: each load reads what one of them
+    saved.
+
+    While it is written the file is called ``.NAME.TOKEN.gradstep-tmp``. A process that
+    is killed leaves it behind, and the next save to the same path removes it.
 
     Examples
     --------
@@ -54,41 +75,74 @@ def save(path: Path, *objects: Any) -> None:
     >>> bool((v == w).all()), again.lr, again.state[0]["step"]
     (True, 0.1, 1)
     """
-    container.write(path, [_exported("save", x) for x in objects])
+    text = files.as_text("save", path)
+    if len(objects) > 1 and any(isinstance(x, Fit) for x in objects):
+        kinds = _list([type(x).__name__ for x in objects])
+        raise TypeError(
+            f"save: a Fit is saved alone, got {kinds}; save the others to another file"
+        )
+    container.write(text, [_exported("save", x) for x in objects])
 
 
-def load(path: Path, *objects: Any) -> None:
-    """Take over what `save` wrote: all of it, or nothing.
+@overload
+def load(path: Path) -> Any: ...
+@overload
+def load(path: Path, first: Any, /, *others: Any) -> None: ...
+def load(path: Path, *objects: Any) -> Any:
+    """Restore what `save` wrote: all of it, or nothing.
 
     Parameters
     ----------
-    path : str or path
+    path : str, bytes or path
+        Opened once: a file that is replaced meanwhile is read as it was.
     *objects
         As many as were saved, of the same kinds in the same order, built as those were.
         Parameters are written in place, matched as `load_state_dict` matches states.
+        None for a file with an `lls.Fit`.
+
+    Returns
+    -------
+    lls.Fit or None
+        The fit with its optimizer, if the file holds one.
 
     Raises
     ------
     TypeError, ValueError, KeyError
         If the file is damaged, or is not of these objects. Nothing has changed then.
     OSError
-        If it cannot be read.
+        If it cannot be read, or is a folder, device, pipe or socket.
+
+    Examples
+    --------
+    >>> import gradstep as gs, tempfile
+    >>> fit = gs.lls.fit([[1.0], [2.0]], [2.0, 4.0])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     gs.save(f"{folder}/fit.safetensors", fit)
+    ...     again = gs.load(f"{folder}/fit.safetensors")
+    >>> bool((again.coef == fit.coef).all())
+    True
     """
-    saved = container.read(path)
-    where = f"load: {os.fspath(path)!r}"
+    text = files.as_text("load", path)
+    if any(isinstance(x, Fit) for x in objects):
+        raise TypeError("load: a Fit is returned, not written to; fit = gs.load(path)")
+    saved = container.read(text)
+    where = f"load: {text!r}"
     kinds = [type(x).__name__ for x in objects]
-    found = [_kind(where, entry) for entry in saved]
-    if kinds != found:
-        raise ValueError(f"{where} has {_list(found)}, expected {_list(kinds)}")
+    saved_kinds = [_kind(where, entry) for entry in saved]
+    if saved_kinds == ["Fit"] and not kinds:
+        return fits.rebuilt(where, saved[0]["state"])
+    if kinds != saved_kinds:
+        raise ValueError(f"{where} has {_list(saved_kinds)}, expected {_list(kinds)}")
     before = [_before(x) for x in objects] if len(objects) > 1 else []
     try:
         for x, entry in zip(objects, saved, strict=True):
             _take_over(where, x, entry)
     except BaseException:
-        for x, then in zip(objects, before, strict=False):
-            if then is not None:
-                _take_over(where, x, then)
+        for x, entry in zip(objects, before, strict=False):
+            if entry is not None:
+                _take_over(where, x, entry)
         raise
+    return None
 
 
 def _list(kinds: list[str]) -> str:
@@ -97,6 +151,10 @@ def _list(kinds: list[str]) -> str:
 
 def _exported(who: str, x: Any) -> dict[str, Any]:
     """Return all that is saved of an object."""
+    if isinstance(x, Fit):
+        return fits.exported(x)
+    if advice := _advice(x):
+        raise TypeError(f"{who}: {type(x).__name__} is not saved here; {advice}")
     if not hasattr(x, "state_dict") or not hasattr(x, "load_state_dict"):
         raise TypeError(
             f"{who}: objects must be optimizers, schedulers or trainers, got "
@@ -106,6 +164,19 @@ def _exported(who: str, x: Any) -> dict[str, Any]:
     if isinstance(x, Optimizer):
         entry["params"] = [p.copy("K") for p in x.engine.parameters(False)]
     return entry
+
+
+def _advice(x: Any) -> str | None:
+    """Return how to save what `save` does not; None for everything else."""
+    bases = {(base.__module__.split(".")[0], base.__name__) for base in type(x).__mro__}
+    for base, expression in _TORCH.items():
+        if ("torch", base) in bases:
+            return f"use torch.save({expression}, path)"
+    if hasattr(x, "get_params") and hasattr(x, "fit"):
+        return "use joblib.dump(x, path), as for every estimator of scikit-learn"
+    if hasattr(x, "coef") and hasattr(x, "intercept") and not hasattr(x, "state_dict"):
+        return "use numpy.savez(path, coef=x.coef, intercept=x.intercept)"
+    return None
 
 
 def _before(x: Any) -> dict[str, Any] | None:
