@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import gradstep as gs
 from gradstep.checkpoint import files
@@ -81,23 +82,59 @@ def test_savers_of_one_path_do_not_disturb_each_other(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["run"]
 
 
-def test_a_saver_that_is_killed_leaves_a_whole_file_and_nothing_for_long(
-    tmp_path: Path,
+# Ends itself by SIGKILL where a save calls a function for the nth time.
+KILLED = """
+import os, signal, sys, numpy as np, gradstep as gs
+from gradstep.checkpoint import files
+path, name, calls = sys.argv[1], sys.argv[2], int(sys.argv[3])
+owner = files if name == "write" else os
+call = getattr(owner, name)
+def counted(*arguments):
+    global calls
+    calls -= 1
+    if not calls:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return call(*arguments)
+setattr(owner, name, counted)
+gs.save(path, gs.SGD(np.full(200, 2.0)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "calls", "is_new", "leaves_one"),
+    [
+        ("write", 1, False, True),
+        ("write", 2, False, True),
+        ("fsync", 1, False, True),
+        ("replace", 1, False, True),
+        ("fsync", 2, True, False),  # of the folder
+    ],
+)
+def test_a_saver_killed_at_any_call_leaves_a_whole_file_and_nothing_for_long(
+    name: str, calls: int, is_new: bool, leaves_one: bool, tmp_path: Path
 ) -> None:
-    path, size, killed_halfway = tmp_path / "run", 200_000, 0
+    path = tmp_path / "run"
+    gs.save(path, gs.SGD(np.full(200, 1.0)))
+    command = [sys.executable, "-c", KILLED, str(path), name, str(calls)]
+    done = subprocess.run(command, check=False, timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    assert loaded(path, 200) == (2 if is_new else 1)
+    leftovers = set(os.listdir(tmp_path)) - {"run"}
+    assert len(leftovers) == leaves_one
+    for leftover in leftovers:
+        assert leftover.startswith(".run.")
+        assert leftover.endswith(files.SUFFIX)
+    gs.save(path, gs.SGD(np.full(200, 3.0)))
+    assert os.listdir(tmp_path) == ["run"]
+
+
+def test_savers_killed_at_any_time_leave_a_whole_file(tmp_path: Path) -> None:
+    path, size = tmp_path / "run", 200_000
     gs.save(path, gs.SGD(np.zeros(size)))
-    for k in range(12):
+    for k in range(4):
         with saver(path, size) as process:
-            time.sleep(0.003 * k)
+            time.sleep(0.005 * k)
             process.send_signal(signal.SIGKILL)
             process.wait()
         loaded(path, size)
-        names = set(os.listdir(tmp_path)) - {"run"}
-        assert all(
-            name.startswith(".run.") and name.endswith(files.SUFFIX) for name in names
-        )
-        killed_halfway += bool(names)
-        assert len(names) <= 1  # that of the one before is gone
-    gs.save(path, gs.SGD(np.zeros(size)))
-    assert os.listdir(tmp_path) == ["run"]
-    assert killed_halfway > 0
+        assert len(os.listdir(tmp_path)) <= 2  # what the one before left is gone
