@@ -1,4 +1,4 @@
-/* run.c: THE ONLY FILE WITH THREADS.
+/* run.c: THE ONLY FILE WITH THREADS that compute.
  *
  * The elements of all segments, laid end to end, are cut into one equal share for each
  * thread, at whole blocks of a segment. Shares are fixed, not handed out as threads
@@ -6,6 +6,7 @@
  * The bits do not depend on any of this, since no element sees another. */
 #include "run.h"
 
+#include <omp.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,7 +24,12 @@ enum {
 };
 
 static _Atomic int threads = 1;
+static _Atomic bool obeys_openmp = false; /* what OpenMP allows is a limit */
 static _Atomic bool orphaned = false;
+static void (*_Atomic report_shortage)(int requested, int available) = NULL;
+
+/* Threads of the calling thread's last parallel region, which wait for its next one. */
+static _Thread_local int team = 1;
 
 /* A child of a process that used libgomp, through us or anybody else, hangs for ever in
  * its next parallel region, because the pool's threads do not survive the fork. */
@@ -39,19 +45,56 @@ static void guard_forks(void)
         orphaned = true; /* unguarded, so never more than one thread */
 }
 
-bool gs_set_threads(int n)
+bool gs_set_threads(int n, bool as_limit)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, guard_forks);
     if (orphaned)
         return n == 1;
+    obeys_openmp = as_limit;
     threads = n;
     return true;
 }
 
+int gs_startable_threads(int n)
+{
+    return n <= team ? n : team + gs_startable(n - team);
+}
+
+void gs_report_shortage(void (*report)(int requested, int available))
+{
+    report_shortage = report;
+}
+
+int gs_openmp_threads(void)
+{
+    const int most = omp_get_max_threads(), limit = omp_get_thread_limit();
+    return most < limit ? most : limit;
+}
+
 int gs_threads(void)
 {
-    return threads;
+    const int n = threads;
+    if (n == 1 || !obeys_openmp)
+        return n;
+    const int most = gs_openmp_threads();
+    return n < most ? n : most;
+}
+
+/* Returns how many threads, n at most, a parallel region of the calling thread may have.
+ * libgomp ends the process where it cannot start one. If one of those that are missing
+ * cannot be started, none is: all large work then runs on the threads that exist. */
+static int prepare_team(int n)
+{
+    if (n > team && gs_startable(n - team) < n - team) {
+        void (*const report)(int, int) = report_shortage;
+        if (report)
+            report(n, team);
+        threads = n = team;
+    }
+    if (n > 1) /* a region of one thread ends none of the others */
+        team = n;
+    return n;
 }
 
 typedef enum { STEP, GATHER } pass;
@@ -103,8 +146,8 @@ static void run(const gs_segment *segment, size_t count, pass pass)
     uint64_t all = 0;
     for (size_t i = 0; i < count; i++)
         all += weight(segment + i);
-    const int n = threads;
-    if (n == 1 || all < SERIAL_BELOW) {
+    const int n = all < SERIAL_BELOW ? 1 : prepare_team(gs_threads());
+    if (n == 1) {
         run_share(segment, count, pass, 0, all);
         return;
     }
@@ -125,7 +168,8 @@ void gs_run_gather(const gs_segment *segment, size_t count)
 
 void gs_run_each(void (*task)(void *with, size_t k), void *with, size_t count)
 {
-    const size_t n = count < (size_t)threads ? count : (size_t)threads;
+    const size_t most = (size_t)gs_threads();
+    const size_t n = (size_t)prepare_team((int)(count < most ? count : most));
 #pragma omp parallel for num_threads(n) schedule(static, 1)
     for (size_t k = 0; k < n; k++) {
         const gs_fpenv before = gs_fpenv_enter();
@@ -137,7 +181,7 @@ void gs_run_each(void (*task)(void *with, size_t k), void *with, size_t count)
 
 void gs_zero(void *at, size_t bytes)
 {
-    const int n = bytes < ZERO_SERIAL_BELOW ? 1 : threads;
+    const int n = bytes < ZERO_SERIAL_BELOW ? 1 : prepare_team(gs_threads());
     if (n == 1) {
         memset(at, 0, bytes);
         return;

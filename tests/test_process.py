@@ -59,9 +59,31 @@ def test_bits_depend_neither_on_isa_nor_on_threads() -> None:
 
 @pytest.mark.parametrize("name", ["GRADSTEP_ISA", "GRADSTEP_NUM_THREADS"])
 def test_bad_environment(name: str) -> None:
-    for value in ("v9", "V3", "", "0", "-1", "2.0", "1025"):
+    for value in ("v9", "V3", " ", "0", "-1", "2.0", "1025"):
         error = python("gs.get_num_threads()", **{name: value}).stderr.splitlines()[-1]
         assert re.match(f"ValueError: {name} must be .*got '{value}'", error), error
+
+
+@pytest.mark.parametrize("name", ["ISA", "NUM_THREADS", "CACHE_DIR"])
+def test_an_empty_variable_is_an_unset_one(name: str) -> None:
+    code = """
+import os, runpy
+from gradstep import threads
+disk = runpy.run_path(os.path.join(os.path.dirname(gs.__file__), "torch", "disk.py"))
+print(gs.isa(), gs.get_num_threads(), threads.reason(), disk["_folder"]())
+"""
+    unset = {key: value for key, value in os.environ.items() if "GRADSTEP" not in key}
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", "import gradstep as gs\n" + code],
+            env=unset | added,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for added in ({}, {f"GRADSTEP_{name}": ""})
+    ]
+    assert runs[0] == runs[1] != ""
 
 
 def test_number_of_threads() -> None:

@@ -4,6 +4,7 @@
 
 cimport numpy as cnp
 from cpython.dict cimport PyDict_GetItem
+from cpython.exc cimport PyErr_WarnEx
 from cpython.object cimport PyObject
 from cpython.pycapsule cimport PyCapsule_New
 from cpython.weakref cimport PyWeakref_NewRef
@@ -81,9 +82,15 @@ cdef extern from "memory.h" nogil:
     bint gs_memory_new(gs_memory *memory, size_t bytes, size_t residue, bint zeroed)
     void gs_memory_free(gs_memory *memory)
 
+cdef extern from "Python.h":
+    int Py_AddPendingCall(int (*call)(void *) except -1, void *at) nogil
+
 cdef extern from "run.h" nogil:
-    bint gs_set_threads(int threads)
+    bint gs_set_threads(int n, bint as_limit)
     int gs_threads()
+    int gs_openmp_threads()
+    int gs_startable_threads(int n)
+    void gs_report_shortage(void (*report)(int requested, int available) noexcept nogil)
 
 cdef extern from "fpenv.h" nogil:
     ctypedef struct gs_fpenv:
@@ -208,9 +215,51 @@ def isa():
     return chosen.isa.decode()
 
 
-def set_num_threads(int n):
-    """Spread large steps over n threads; False in a forked child, which keeps to 1."""
-    return gs_set_threads(n)
+def set_num_threads(int n, bint as_limit):
+    """Spread large steps over n threads; False in a forked child, which keeps to 1.
+
+    With `as_limit`, over fewer where OpenMP allows fewer.
+    """
+    return gs_set_threads(n, as_limit)
+
+
+def openmp_threads():
+    """Return how many threads OpenMP allows the calling thread."""
+    return gs_openmp_threads()
+
+
+def startable_threads(int n):
+    """Return how many of n threads steps of the calling thread can have."""
+    cdef int startable
+    with nogil:
+        startable = gs_startable_threads(n)
+    return startable
+
+
+cdef int requested_threads, available_threads
+
+
+cdef int warn_of_shortage(void *_) except -1:
+    PyErr_WarnEx(
+        RuntimeWarning,
+        (
+            f"{requested_threads} threads cannot be started; large steps use "
+            f"{available_threads} from now on, with the same results. Raise RLIMIT_NPROC, "
+            "the control group's pids.max or the memory limit, or set GRADSTEP_NUM_THREADS"
+        ).encode(),
+        1,
+    )
+    return 0
+
+
+cdef void report_shortage(int requested, int available) noexcept nogil:
+    """Have the main thread warn as soon as it runs Python again."""
+    global requested_threads, available_threads
+    requested_threads, available_threads = requested, available
+    Py_AddPendingCall(warn_of_shortage, NULL)
+
+
+gs_report_shortage(report_shortage)
 
 
 def get_num_threads():
@@ -448,4 +497,4 @@ api.plan_free = gs_plan_free
 c_api = PyCapsule_New(&api, "gradstep._core.c_api", NULL)
 
 
-choose(os.environ.get("GRADSTEP_ISA"))
+choose(os.environ.get("GRADSTEP_ISA") or None)

@@ -58,7 +58,7 @@ def _allowed() -> tuple[int, str]:
 
 def _from_environment() -> tuple[int, str]:
     text = os.environ.get("GRADSTEP_NUM_THREADS")
-    if text is None:
+    if not text:  # empty means unset, as for OpenMP
         return _allowed()
     try:
         n = int(text)
@@ -71,7 +71,19 @@ def _from_environment() -> tuple[int, str]:
     return n, "GRADSTEP_NUM_THREADS"
 
 
-_why = ""
+def _openmp_source(limit: int) -> str:
+    """Return what set OpenMP's limit on the threads of this one."""
+    if limit != _openmp_at_import:
+        return "omp_set_num_threads"
+    for name in ("OMP_THREAD_LIMIT", "OMP_NUM_THREADS"):
+        # Of nested regions, "4,2", the first is meant.
+        if os.environ.get(name, "").split(",")[0].strip() == str(limit):
+            return name
+    return "OpenMP"
+
+
+_openmp_at_import = _core.openmp_threads()
+_requested, _source = 1, ""
 
 
 def set_num_threads(n: int | None) -> None:
@@ -84,7 +96,9 @@ def set_num_threads(n: int | None) -> None:
     n : int or None
         At least 1. None goes back to what the process started with:
         ``GRADSTEP_NUM_THREADS`` if set, else the CPUs that the affinity mask and the
-        control group's quota allow.
+        control group's quota allow, or fewer where OpenMP allows fewer:
+        ``OMP_NUM_THREADS``, which joblib sets for its processes, ``OMP_THREAD_LIMIT``,
+        and what `threadpoolctl.threadpool_limits` sets for the thread that calls it.
 
     Raises
     ------
@@ -92,7 +106,13 @@ def set_num_threads(n: int | None) -> None:
         If `n` is not a whole number, or is below 1 or above 1024.
     RuntimeError
         If `n` > 1 in a forked process: OpenMP's threads do not survive a fork, and the
-        next parallel region would hang.
+        next parallel region would hang. Or if so many threads cannot be started.
+
+    Warns
+    -----
+    RuntimeWarning
+        From a step, if threads cannot be started that could before: large steps use
+        those that exist from then on.
 
     Examples
     --------
@@ -102,19 +122,22 @@ def set_num_threads(n: int | None) -> None:
     2
     >>> gs.set_num_threads(None)
     """
-    global _why  # noqa: PLW0603  # one process, one setting
+    global _requested, _source  # one process, one setting
     if n is None:
-        wanted, why = _from_environment()
+        requested, source = _from_environment()
     elif not is_integer(n):
         raise TypeError(f"set_num_threads: n must be int or None, got {n!r}")
     else:
-        wanted, why = int(n), "set_num_threads"
-    if not 1 <= wanted <= MOST:
+        requested, source = int(n), "set_num_threads"
+    if not 1 <= requested <= MOST:
         raise ValueError(f"set_num_threads: n must be in [1, {MOST}], got {n}")
-    if _core.set_num_threads(wanted):
-        _why = why
+    as_limit = source not in ("set_num_threads", "GRADSTEP_NUM_THREADS")
+    if n is not None:
+        _check_startable(requested)
+    if _core.set_num_threads(requested, as_limit):
+        _requested, _source = requested, source
     elif n is None:
-        _why = "forked process"
+        _requested, _source = 1, "forked process"
     else:
         raise RuntimeError(
             f"set_num_threads: a forked process keeps to 1 thread, got {n}; start it "
@@ -122,8 +145,21 @@ def set_num_threads(n: int | None) -> None:
         )
 
 
+def _check_startable(n: int) -> None:
+    """Refuse more threads than can be started: OpenMP would end the process."""
+    startable = _core.startable_threads(n)
+    if startable < n:
+        raise RuntimeError(
+            f"set_num_threads: {n} threads cannot be started, only {startable}; pass "
+            "fewer, or raise RLIMIT_NPROC (ulimit -u), the control group's pids.max or "
+            "the memory limit"
+        )
+
+
 def get_num_threads() -> int:
     """Return how many threads large steps are spread over; 1 in a forked process.
+
+    Of the thread that calls, where OpenMP's limits are those of a thread.
 
     Examples
     --------
@@ -136,7 +172,11 @@ def get_num_threads() -> int:
 
 def reason() -> str:
     """Return what set the number of threads."""
-    return _why
+    n = _core.get_num_threads()
+    if n == _requested or _source == "forked process":
+        return _source
+    limit = _core.openmp_threads()
+    return _openmp_source(limit) if n == limit else "threads that could be started"
 
 
 set_num_threads(None)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradstep.checkpoint import strict_json
-from gradstep.checks import BFLOAT16
+from gradstep.dtypes import BFLOAT16
 
 # What files call the types of arrays, and how they are stored.
 DTYPES: dict[str, Any] = {
