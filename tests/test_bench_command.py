@@ -1,6 +1,7 @@
 """The benchmark's command line, its tables, its pictures, and the README's table."""
 
 import json
+import math
 import re
 import subprocess
 import sys
@@ -97,6 +98,69 @@ def test_an_interrupted_run_keeps_what_it_has(monkeypatch: pytest.MonkeyPatch) -
     rows, whole = command.run(["step"], chosen)
     assert [row.subject for row in rows] == ["one"]
     assert not whole
+
+
+def test_rows_are_shown_as_soon_as_they_are_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown: list[str] = []
+    before: list[int] = []
+
+    def measured(subject: str) -> Row:
+        before.append(len(shown))
+        return row(subject)
+
+    def suite(_: Chosen) -> Iterator[Job]:
+        for subject in ("one", "two", "three"):
+            yield Job(subject, lambda _, subject=subject: measured(subject))
+
+    monkeypatch.setitem(SUITES, "step", suite)
+    chosen = Chosen(quick=True, rules=None, packages=(), threads=(1,))
+    command.run(["step"], chosen, show=shown.append)
+    assert before == [1, 2, 3]  # the suite's name, and the rows before
+    assert [line.split()[0] for line in shown] == ["step", "one:", "two:", "three:"]
+
+
+def test_a_quick_run_ends_in_time_and_measures_something_of_every_suite(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On a machine so busy that each of 300 cases takes 3 seconds."""
+    seconds = 0.0
+
+    def slow(_: object) -> Row:
+        nonlocal seconds
+        seconds += 3
+        return row()
+
+    for name in SUITES:
+        monkeypatch.setitem(SUITES, name, lambda _: [Job("case", slow)] * 40)
+    monkeypatch.setattr(command.time, "monotonic", lambda: seconds)
+    shown: list[str] = []
+    chosen = Chosen(quick=True, rules=None, packages=(), threads=(1,))
+    rows, whole = command.run(
+        list(SUITES), chosen, seconds=command.QUICK_SECONDS, show=shown.append
+    )
+    assert whole
+    assert len(SUITES) <= len(rows)
+    assert command.QUICK_SECONDS - 10 < seconds < 60
+    assert [line.strip() for line in shown if line.strip() in SUITES] == list(SUITES)
+    assert (
+        f"{40 * len(SUITES) - len(rows)} more cases did not fit into 50 sec"
+        in shown[-1]
+    )
+
+
+def test_the_full_form_has_no_limit_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[float] = []
+
+    def run(*_: object, seconds: float, **__: object) -> tuple[list[Row], bool]:
+        limits.append(seconds)
+        return [], True
+
+    monkeypatch.setattr(command, "run", run)
+    command.main(["clip"])
+    command.main(["clip"], quick=True)
+    assert limits == [math.inf, command.QUICK_SECONDS]
 
 
 def test_every_suite_has_jobs_for_every_choice() -> None:

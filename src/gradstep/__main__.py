@@ -4,6 +4,12 @@ import argparse
 import sys
 
 
+def _lacks(command: str, error: ImportError) -> int:
+    """Print in one line which package a command lacks; return the exit status."""
+    print(f"python -m gradstep {command}: {error}", file=sys.stderr)
+    return 1
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     parser = argparse.ArgumentParser(
@@ -34,12 +40,16 @@ def main(arguments: list[str] | None = None) -> int:
 
         show(chosen.json)
     elif chosen.command == "gallery":
-        from gradstep.plot.gallery import write  # noqa: PLC0415
-
+        try:
+            from gradstep.plot.gallery import write  # noqa: PLC0415
+        except ImportError as error:
+            return _lacks("gallery", error)
         write(chosen.folder, progress=print)
     elif chosen.torch:
-        from gradstep.torch.demo import main as train  # noqa: PLC0415
-
+        try:
+            from gradstep.torch.demo import main as train  # noqa: PLC0415
+        except ImportError as error:
+            return _lacks("demo --torch", error)
         train()
     else:
         from gradstep.demo import main as fit  # noqa: PLC0415

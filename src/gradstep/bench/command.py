@@ -1,21 +1,25 @@
 """The command line: `python -m gradstep bench`, and `python bench/run.py` for all."""
 
 import argparse
+import functools
 import gc
 import importlib.util
 import json
+import math
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import gradstep as gs
-from gradstep.bench import peers, rules
+from gradstep.bench import peers, rules, table
 from gradstep.bench.apart import Places
 from gradstep.bench.machine import machine
 from gradstep.bench.row import Row
-from gradstep.bench.suites import SUITES, Chosen, Job
-from gradstep.bench.table import tables
+from gradstep.bench.suites import SUITES, Chosen
+
+# Of the minute that the quick form may take, what its cases may begin in.
+QUICK_SECONDS = 50.0
 
 PACKAGES = (*dict.fromkeys(peer.package for peer in peers.PEERS.values()), "sklearn")
 
@@ -81,39 +85,62 @@ def choose(
     return found.suites or list(SUITES), chosen
 
 
-def progress(jobs: Sequence[Job]) -> Iterator[Job]:
-    """Yield jobs; on a terminal tell which one it is, and how long the others take."""
-    start, shown = time.monotonic(), sys.stderr.isatty()
-    for i, job in enumerate(jobs):
-        if shown:
-            left = (time.monotonic() - start) / max(i, 1) * (len(jobs) - i)
-            told = f", {left / 60:.0f} min left" if i > 9 else ""
-            print(
-                f"\r\x1b[K{i}/{len(jobs)}{told}  {job.title}"[:100],
-                end="",
-                file=sys.stderr,
-            )
-        yield job
-    if shown:
-        print("\r\x1b[K", end="", file=sys.stderr)
+def _show_status(text: str) -> None:
+    """Show what runs on the last line of a terminal; clear it for an empty text."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{text[:100]}", end="", file=sys.stderr, flush=True)
 
 
-def run(suites: Sequence[str], chosen: Chosen) -> tuple[list[Row], bool]:
-    """Measure; return rows, and whether all of them are there."""
-    jobs = [job for name in suites for job in SUITES[name](chosen)]
+def run(
+    suites: Sequence[str],
+    chosen: Chosen,
+    *,
+    seconds: float = math.inf,
+    show: Callable[[str], object] = print,
+) -> tuple[list[Row], bool]:
+    """Measure, and show the lines of each row as soon as it is measured.
+
+    Each suite has an equal share of the time that is left, and runs its first case
+    however little that is. A case that begins in time is finished.
+
+    Returns
+    -------
+    rows : list of Row
+    whole : bool
+        False if Ctrl-C ended it.
+    """
+    jobs = {name: list(SUITES[name](chosen)) for name in suites}
     rows: list[Row] = []
+    end, is_whole, n_left_out = time.monotonic() + seconds, True, 0
     gc.disable()  # as timeit does: a collection would hit one contestant by chance
     try:
         with Places() as places:
-            for job in progress(jobs):
-                rows.append(job.run(places))
+            for i, (name, jobs_of_suite) in enumerate(jobs.items()):
+                now = time.monotonic()
+                end_of_suite = now + (end - now) / (len(jobs) - i)
+                show(f"\n{name}\n")
+                for k, job in enumerate(jobs_of_suite):
+                    if k and time.monotonic() >= end_of_suite:
+                        n_left_out += len(jobs_of_suite) - k
+                        break
+                    _show_status(f"{len(rows)} cases measured  {job.title}")
+                    rows.append(job.run(places))
+                    _show_status("")
+                    show("\n".join(table.lines(rows[-1])))
+                if name == "scaling":
+                    show("\n".join(table.fitted(rows)))
     except KeyboardInterrupt:
-        print("\ninterrupted: what is there follows", file=sys.stderr)
-        return rows, False
+        print("\ninterrupted: what is there was shown", file=sys.stderr)
+        is_whole = False
     finally:
         gc.enable()
         gs.set_num_threads(None)
-    return rows, True
+    if n_left_out:
+        show(
+            f"\n{n_left_out} more cases did not fit into {seconds:.0f} seconds; "
+            "name a suite or rules (--rules) to measure theirs"
+        )
+    return rows, is_whole
 
 
 def as_json(facts: dict[str, str], rows: Sequence[Row]) -> str:
@@ -133,9 +160,11 @@ def main(arguments: Sequence[str] | None = None, *, quick: bool = False) -> int:
     facts["suites"] = " ".join(suites) + (" (quick)" if chosen.quick else "")
     for name, fact in facts.items():
         print(f"{name:>12}: {fact}")
-    rows, whole = run(suites, chosen)
+    seconds = QUICK_SECONDS if chosen.quick else math.inf
+    show = functools.partial(print, flush=True)
+    rows, whole = run(suites, chosen, seconds=seconds, show=show)
     facts["minutes"] = f"{(time.monotonic() - start) / 60:.1f}"
-    print(*tables(rows), sep="\n")
+    print(*table.closing(rows), sep="\n")
     print(f"\n{len(rows)} cases in {facts['minutes']} minutes")
     if found.json:
         found.json.write_text(as_json(facts, rows))

@@ -15,15 +15,8 @@ HOW_TO_READ = (
 )
 
 
-def tables(rows: Sequence[Row]) -> Iterator[str]:
-    """Return the lines of all tables."""
-    for suite in dict.fromkeys(row.suite for row in rows):
-        yield from ("", suite, "")
-        for row in rows:
-            if row.suite == suite:
-                yield from lines(row)
-        if suite == "scaling":
-            yield from fitted(rows)
+def closing(rows: Sequence[Row]) -> Iterator[str]:
+    """Return the lines below all tables."""
     yield from ("", HOW_TO_READ)
     yield from absences(rows)
     yield from verdicts(rows)
