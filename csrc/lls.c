@@ -18,6 +18,15 @@ enum {
 _Static_assert(NARROW == 15, "lls_pass.h has a case for each number of columns");
 _Static_assert((int)NARROW < (int)GS_LANES, "lls_pass.h adds more columns in lanes");
 
+/* Loads a line ahead, for reading. Clang takes the locality as a literal only. */
+RULE_FN void prefetch(const void *x, const int where)
+{
+    if (where == TO_L1)
+        __builtin_prefetch(x, 0, 3);
+    else
+        __builtin_prefetch(x, 0, 2);
+}
+
 #define JOIN_(word, dtype, isa) word##_##dtype##_##isa
 #define JOIN(word, dtype, isa) JOIN_(word, dtype, isa)
 #define NAME(word) JOIN(word, DTYPE, ISA)

@@ -65,11 +65,11 @@ RULE_FN void CSR(fetch)(const gs_lls_data *d, size_t i)
     const char *x = (const char *)((const T *)d->X + start[i]);
     const char *x_end = (const char *)((const T *)d->X + start[i + 1]);
     for (; x < x_end; x += GS_LINE)
-        __builtin_prefetch(x, 0, TO_L2);
+        prefetch(x, TO_L2);
     const char *c = (const char *)((const INDEX *)d->column + start[i]);
     const char *c_end = (const char *)((const INDEX *)d->column + start[i + 1]);
     for (; c < c_end; c += GS_LINE)
-        __builtin_prefetch(c, 0, TO_L2);
+        prefetch(c, TO_L2);
 }
 
 static void CSR(rows)(const gs_lls_data *d, const gs_lls_model *m,

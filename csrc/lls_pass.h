@@ -10,9 +10,9 @@
  * fetches of whole rows at once wait for one another. */
 RULE_FN void NAME(fetch_lanes)(const T *x, const int where)
 {
-    __builtin_prefetch(x, 0, where);
+    prefetch(x, where);
     if (sizeof(T) > 4)
-        __builtin_prefetch(x + GS_LANES / 2, 0, where);
+        prefetch(x + GS_LANES / 2, where);
 }
 
 /* Of 16 products and more, while the row `soon` is fetched into L2. Lanes begin with the
@@ -25,7 +25,7 @@ RULE_LOOP double NAME(dot)(const T *restrict x, const double *restrict u, size_t
     for (size_t k = 0; k < GS_LANES; k++)
         lane[k] = (double)x[k] * u[k];
     NAME(fetch_lanes)(soon, TO_L2);
-    __builtin_prefetch(soon + L - 1, 0, TO_L2);
+    prefetch(soon + L - 1, TO_L2);
     for (size_t j = GS_LANES; j < whole; j += GS_LANES) {
         NAME(fetch_lanes)(soon + j, TO_L2);
         for (size_t k = 0; k < GS_LANES; k++)
@@ -57,7 +57,7 @@ RULE_FN void NAME(add_rows)(double *restrict g, const double *pull, const T *con
             g[k] = NAME(add_column)(g[k], pull, x, k, n);
     }
     for (size_t r = 0; r < n && L; r++)
-        __builtin_prefetch(next[r] + L - 1, 0, TO_L1);
+        prefetch(next[r] + L - 1, TO_L1);
     for (size_t j = whole; j < L; j++)
         g[j] = NAME(add_column)(g[j], pull, x, j, n);
 }
@@ -79,13 +79,13 @@ RULE_FN void NAME(fetch)(const gs_lls_data *d, size_t L, size_t i, const int whe
 {
     const char *x = (const char *)((const T *)d->X + i * L);
     for (size_t at = 0; at < L * sizeof(T); at += GS_LINE)
-        __builtin_prefetch(x + at, 0, where);
+        prefetch(x + at, where);
 }
 
 RULE_FN void NAME(fetch_target)(const gs_lls_data *d, const gs_lls_model *m, size_t i)
 {
     if (d->y)
-        __builtin_prefetch((const T *)d->y + i * m->K, 0, TO_L2);
+        prefetch((const T *)d->y + i * m->K, TO_L2);
 }
 
 /* The rows to fetch beside the n from place i of a route on: what comes soon into L2, as

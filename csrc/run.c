@@ -16,6 +16,7 @@
 #include "measure.h"
 #include "scaled.h"
 #include "staged.h"
+#include "startable.h"
 
 enum {
     SEGMENT_COST = 64,          /* what starting a segment costs, in elements */
