@@ -6,6 +6,7 @@
 
 #if defined __x86_64__
 #include <stdbool.h>
+#include <stdint.h>
 #include <xmmintrin.h>
 typedef unsigned gs_fpenv;
 enum {
@@ -29,8 +30,17 @@ static inline void gs_fpenv_leave(gs_fpenv before)
     if (!gs_is_ieee(before))
         _mm_setcsr(before);
 }
+/* Also of x87, which BLAS computes norms with: nearest even, all digits, no traps. */
+static inline bool gs_fpenv_is_default(void)
+{
+    enum { CONTROLS = 0xf3f, DEFAULT = 0x33f };
+    uint16_t x87;
+    __asm__ volatile("fnstcw %0" : "=m"(x87));
+    return gs_is_ieee(_mm_getcsr()) && (x87 & CONTROLS) == DEFAULT;
+}
 
 #elif defined __aarch64__
+#include <stdbool.h>
 #include <stdint.h>
 typedef uint64_t gs_fpenv;
 static inline gs_fpenv gs_fpenv_enter(void)
@@ -43,6 +53,12 @@ static inline gs_fpenv gs_fpenv_enter(void)
 static inline void gs_fpenv_leave(gs_fpenv before)
 {
     __asm__ volatile("msr fpcr, %0" : : "r"(before));
+}
+static inline bool gs_fpenv_is_default(void)
+{
+    uint64_t controls;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(controls));
+    return controls == 0;
 }
 
 #else

@@ -12,6 +12,7 @@ from libc.limits cimport INT_MIN
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memset, strcmp
 
+import functools
 import os
 
 import numpy as np
@@ -95,8 +96,16 @@ cdef extern from "run.h" nogil:
 cdef extern from "fpenv.h" nogil:
     ctypedef struct gs_fpenv:
         pass
+    bint gs_fpenv_is_default()
     gs_fpenv gs_fpenv_enter()
     void gs_fpenv_leave(gs_fpenv before)
+
+cdef extern from "<fenv.h>" nogil:
+    ctypedef struct fenv_t:
+        pass
+    const fenv_t *FE_DFL_ENV
+    int fegetenv(fenv_t *environment)
+    int fesetenv(const fenv_t *environment)
 
 cdef extern from "codec.h" nogil:
     enum:
@@ -396,6 +405,38 @@ def decode(str code, cnp.ndarray a, cnp.ndarray beside):
     found.codec.decode(&found, 0, cnp.PyArray_SIZE(x), <float *>cnp.PyArray_DATA(x))
     gs_fpenv_leave(before)
     return x
+
+
+# ---- arithmetic of Python code --------------------------------------------------------
+
+cdef class IeeeArithmetic:
+    """While it is entered, the calling thread rounds to nearest, with subnormals."""
+    cdef fenv_t before
+
+    def __enter__(self):
+        fegetenv(&self.before)
+        fesetenv(FE_DFL_ENV)
+        gs_fpenv_enter()  # also the bits that C does not know
+
+    def __exit__(self, *_):
+        fesetenv(&self.before)
+
+
+def ieee(function):
+    """Make a function round to nearest, with subnormals, whatever the caller has set.
+
+    Kernels set the caller's mode aside themselves. What Python, NumPy and SciPy compute
+    needs it as well to give the same bits. It holds for the thread that calls; threads
+    of BLAS keep the mode that they were started in. No frame of Python is added.
+    """
+    @functools.wraps(function)
+    def rounding_to_nearest(*arguments, **keywords):
+        if gs_fpenv_is_default():  # as nearly always
+            return function(*arguments, **keywords)
+        with IeeeArithmetic():
+            return function(*arguments, **keywords)
+
+    return rounding_to_nearest
 
 
 # ---- memory --------------------------------------------------------------------------

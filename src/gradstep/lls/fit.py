@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy.typing as npt
 
+from gradstep._core import ieee
 from gradstep.lls import arguments as check
 from gradstep.lls import lists
 from gradstep.lls.data import Chunks, Data, InMemory, block, checked_order
@@ -28,6 +29,7 @@ __all__ = ["fit"]
 Callback: TypeAlias = Callable[[Progress], object]
 
 
+@ieee
 def fit(
     X: Any,
     y: npt.ArrayLike | PathLike[str] | None = None,

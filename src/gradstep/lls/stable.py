@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gradstep import _lls, _rows
+from gradstep._core import ieee
 from gradstep.lls import arguments as check
 from gradstep.lls.csr import is_sparse
 from gradstep.lls.data import Block, block
@@ -21,6 +22,7 @@ _STEPS = 200
 _CLOSE = 1e-6  # relative change of the curvature at which to stop
 
 
+@ieee
 def max_stable_lr(
     X: Any,
     *,

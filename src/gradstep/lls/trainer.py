@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gradstep import _lls, dtypes
+from gradstep._core import ieee
 from gradstep.lls import arguments as check
 from gradstep.lls.data import Block, InMemory, Route, block, mismatch
 from gradstep.lls.guard import Coefficients, Guard, is_safe, mean_square
@@ -122,6 +123,7 @@ class Trainer:
     array([7.])
     """
 
+    @ieee
     def __init__(
         self,
         features: int,
@@ -193,6 +195,7 @@ class Trainer:
         return self._totals.updates
 
     @property
+    @ieee
     def solution(self) -> tuple[Array, Any]:
         """Coefficients and intercept in the units of X, as new arrays."""
         self._take_turn("solution")
@@ -218,6 +221,7 @@ class Trainer:
         return self.solution[1]
 
     @property
+    @ieee
     def loss(self) -> float:
         """The mean of s |r|^2 over the rows of this epoch or call, NaN before any.
 
@@ -227,6 +231,7 @@ class Trainer:
         return totals.mean(totals.squares)
 
     @property
+    @ieee
     def objective(self) -> float:
         """`loss` plus the penalty for each row, at the same coefficients."""
         totals = self._totals
@@ -267,6 +272,7 @@ class Trainer:
 
     # -- rows
 
+    @ieee
     def partial_fit(
         self, X: Any, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
     ) -> "Trainer":

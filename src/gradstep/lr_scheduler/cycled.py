@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
+from gradstep._core import ieee
 from gradstep.hyper import Choice, HasGroups, Real, Whole
 from gradstep.lr_scheduler.base import warn
 from gradstep.lr_scheduler.lane import Lane, groups_of, place
@@ -95,7 +96,11 @@ class OneCycleLR(LRScheduler):
             )
 
         peaks = _each(owner, "max_lr", max_lr, groups)
-        rates = [cycle(x / div, x, x / div / final) for x in peaks]
+        firsts = [_quotient(x, div) for x in peaks]
+        rates = [
+            cycle(first, peak, _quotient(first, final))
+            for first, peak in zip(firsts, peaks, strict=True)
+        ]
         momenta = _momenta(owner, base_momentum, max_momentum, groups)
         lanes = _lanes(owner, optimizer, "lr", rates)
         cycles_momentum = _flag(owner, "cycle_momentum", cycle_momentum)
@@ -175,7 +180,7 @@ class CyclicLR(LRScheduler):
             "base_lrs": lows,
             "max_lrs": highs,
             "total_size": size,
-            "step_ratio": up / size,
+            "step_ratio": _quotient(up, size),
             "gamma": gamma,
             "cycle_momentum": _flag(owner, "cycle_momentum", cycle_momentum),
         }
@@ -191,6 +196,11 @@ class CyclicLR(LRScheduler):
             for name, ends in (("base_momentums", 0), ("max_momentums", 1)):
                 of_torch[name] = [pair[ends] for pair in momenta]
         self._begin(optimizer, lanes, last_epoch, of_torch=of_torch)
+
+
+@ieee
+def _quotient(a: float, b: float) -> float:
+    return a / b
 
 
 def _lanes(

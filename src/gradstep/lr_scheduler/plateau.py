@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from gradstep import dtypes
+from gradstep._core import ieee
 from gradstep.hyper import Choice, HasGroups, Real, Whole, as_text, is_real
 from gradstep.lr_scheduler import functions
 from gradstep.lr_scheduler.base import Base
@@ -151,6 +152,7 @@ class ReduceLROnPlateau(Base):
             margin = self.threshold
         return a < best - margin if self.mode == "min" else a > best + margin
 
+    @ieee
     def step(self, metrics: float) -> None:
         """Take note of a metric, and reduce the rate if it is time.
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from gradstep._core import ieee
 from gradstep.hyper import HasGroups, as_text, is_real
 from gradstep.lr_scheduler import functions, saved
 from gradstep.lr_scheduler.base import Base, warn
@@ -114,6 +115,7 @@ class LRScheduler(Base):
         ]
         self._begin(optimizer, lanes, last_epoch)
 
+    @ieee
     def _begin(
         self,
         optimizer: HasGroups,
@@ -226,6 +228,7 @@ class LRScheduler(Base):
 
     # -- stepping
 
+    @ieee
     def step(self, epoch: float | None = None) -> None:
         """Set the values of the next step.
 
@@ -415,6 +418,7 @@ class LRScheduler(Base):
         lanes = [course.lane for course in self._courses]
         return [lane.read(self._owner, groups[lane.group]) for lane in lanes]
 
+    @ieee
     def values(self, t: npt.ArrayLike) -> list[Any]:
         """Return what `get_last_lr` would at step t, if nobody else changes it.
 
@@ -461,6 +465,7 @@ class LRScheduler(Base):
             "attributes": [functions.attributes(x) for x in self._objects()],
         }
 
+    @ieee
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from a `state_dict`.
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from gradstep._core import ieee
 from gradstep.hyper import choice, flag, forms, pair, real, whole
 from gradstep.optimizers.averaging import Averaging
 
@@ -40,6 +41,7 @@ class Interpolating(Averaging):
         at_z = float(group["decay_at"] == "z")
         return {**super().numbers(group), "decay_at_z": at_z}
 
+    @ieee
     def _average_into(self, points: tuple[Any, ...]) -> None:
         weights = [{"weight": 1 - 1 / self.beta(group)} for group in self._groups]
         engine = self._engine_over(points, "schedulefree_point", ("z",), weights)

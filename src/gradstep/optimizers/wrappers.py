@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from gradstep import dtypes, storage
+from gradstep._core import ieee
 from gradstep.declared import hyper_names, positional
 from gradstep.hyper import real, setting
 from gradstep.optimizer import Optimizer
@@ -274,6 +275,7 @@ class ScheduleFree(Wrapper, Averaging):
             given = zip(self._entries("step", grads), self._arrays, strict=True)
             engine.step([None if g is None else p for g, p in given])
 
+    @ieee
     def _average_into(self, points: tuple[Any, ...]) -> None:
         entries = zip(points, self._parameters(), self._states, strict=True)
         for i, (point, p, states) in enumerate(entries):

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from gradstep import _pinned
+from gradstep._core import ieee
 from gradstep.schedules.arguments import count, function, number, several, word
 from gradstep.schedules.schedule import Schedule
 
@@ -292,6 +293,7 @@ class WarmupStableDecay(Schedule):
         return m + (1 - m) * f
 
 
+@ieee
 def one_cycle(
     values: tuple[float, float, float],
     total_steps: int,

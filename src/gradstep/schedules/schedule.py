@@ -9,6 +9,7 @@ from typing import Any, dataclass_transform, overload
 import numpy as np
 import numpy.typing as npt
 
+from gradstep._core import ieee
 from gradstep.hyper import Real, as_text, is_real
 from gradstep.schedules.arguments import (
     argument,
@@ -88,6 +89,7 @@ class Schedule(ABC):
         self, t: npt.NDArray[Any] | list[Any] | range, base: float = 1.0
     ) -> npt.NDArray[np.float64]: ...
 
+    @ieee
     def __call__(self, t: Any, base: float = 1.0) -> Any:
         """Return the value of step t.
 

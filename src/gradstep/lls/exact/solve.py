@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from gradstep._core import ieee
 from gradstep.lls.csr import is_sparse
 from gradstep.lls.exact import options as arguments
 from gradstep.lls.exact import tall
@@ -15,6 +16,7 @@ from gradstep.lls.exact.tall import Shape
 from gradstep.lls.files import Source
 
 
+@ieee
 def solve(
     X: npt.ArrayLike | Iterable[tuple[npt.ArrayLike, ...]] | Source,
     y: npt.ArrayLike | None = None,
