@@ -274,6 +274,8 @@ class Assembled(_Parts, Declared):
 
         States that an array has under the same name go on; others start anew.
         """
+        for i in self._indices(j):
+            self.check_starts(options, self._arrays[i].dtype)
         rule, first = self.rule(options), self.initial(options)
         if rule == self._bound[j]:
             return {}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import FunctionType
 from typing import Any, ClassVar, TypeAlias, dataclass_transform
 
-from gradstep import _core
+from gradstep import _core, storage
 from gradstep.hyper import (
     Option,
     Real,
@@ -28,7 +28,7 @@ _INTERNALS = {
     *("beta", "check_new", "check_together", "checked", "checked_new", "clipping"),
     *("common", "default_options", "direct", "engine_is_step", "fixed", "initial"),
     *("gradient_elsewhere", "group_direct", "group_numbers", "numbers", "options"),
-    *("results", "rule", "rules", "wraps"),
+    *("check_starts", "results", "rule", "rules", "starts", "wraps"),
     *("__abstractmethods__", "__annotations__", "__dict__", "__getstate__", "__init__"),
     *("__init_subclass__", "__repr__", "__setattr__", "__setstate__", "__signature__"),
     "__weakref__",
@@ -90,6 +90,8 @@ class Declared(metaclass=Listing):
     direct: ClassVar[tuple[str, ...]] = ("lr", "betas", "momentum", "weight_decay")
     options: ClassVar[dict[str, Option]] = {}
     default_options: ClassVar[dict[str, Any]] = {}
+    # States that begin at the value of an option: its name by that of the state.
+    starts: ClassVar[Mapping[str, str]] = {}
     _direct_places: ClassVar[dict[str, dict[str, Direct]]] = {}
     common: ClassVar[frozenset[str]] = frozenset()
 
@@ -222,8 +224,22 @@ class Declared(metaclass=Listing):
     @classmethod
     def initial(cls, group: Mapping[str, Any]) -> dict[str, float]:
         """Return what states start at, by name; 0, or as C says, if not named."""
-        del group
-        return {}
+        return {state: group[option] for state, option in cls.starts.items()}
+
+    @classmethod
+    def check_starts(cls, group: Mapping[str, Any], dtype: Any) -> None:
+        """Raise if states beside a parameter of a dtype cannot hold what they start at.
+
+        They would begin at infinity.
+        """
+        largest = storage.largest_state(dtype, group["state_dtype"])
+        for option in cls.starts.values():
+            if group[option] > largest:
+                raise ValueError(
+                    f"{cls.__name__}: {option} must be at most {largest!r} for a "
+                    f"parameter of {dtype}, where a state begins at it, got "
+                    f"{group[option]!r}; pass less, or a float64 parameter"
+                )
 
     @classmethod
     def fixed(cls, group: Mapping[str, Any]) -> dict[str, Any]:

@@ -48,6 +48,7 @@ def init(
     """
     kind, found, kernel = _resolved("init", method, params, options)
     kind.check_new(found)
+    kind.check_starts(found, params.dtype)
     first = kind.initial(found)
     p = np.asarray(params)
     arrays = _core.allocate_like([(p, p.dtype, p.shape)] * len(kernel.state))

@@ -101,6 +101,14 @@ _STATES = {
 }
 
 
+def largest_state(dtype: Any, state_dtype: str | None) -> float:
+    """Return the largest number of states beside a parameter of a dtype."""
+    if dtypes.is_same(dtype, FLOAT64):
+        return float(np.finfo(FLOAT64).max)
+    # bfloat16 has the exponents of float32, and 8 bits where that has 24.
+    return (2 - 2.0**-7) * 2.0**127 if state_dtype else float(np.finfo(FLOAT32).max)
+
+
 def layout(
     name: str, kernel: _core.Kernel, dtype: Any, options: Mapping[str, Any]
 ) -> Layout:

@@ -165,3 +165,14 @@ def test_a_tensor_as_a_gradient_of_arrays_is_refused_with_asarray(
         gs.SGD(w, lr=0.5).step(torch.nn.Parameter(g) if is_parameter else g)
     gs.SGD(w, lr=0.5).step(np.asarray(g))
     assert w.tolist() == [0.5] * 3
+
+
+@pytest.mark.parametrize("name", ["Adagrad", "RMSprop", "Rprop"])
+def test_states_cannot_begin_beyond_float32(name: str) -> None:
+    option = "lr" if name == "Rprop" else "initial_accumulator_value"
+    p = torch.nn.Parameter(torch.ones(3))
+    opt = getattr(gst, name)([p], **{option: 1e39})
+    p.grad = torch.ones(3)
+    with pytest.raises(ValueError, match=f"^{name}: {option} must be at most 3.4028"):
+        opt.step()
+    assert p.tolist() == [1, 1, 1]

@@ -1,6 +1,7 @@
 """Adagrad and Adadelta."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from gradstep.hyper import choice, real, setting
@@ -33,7 +34,7 @@ class Adagrad(Optimizer):
     weight_decay : float, default 0
         L2 penalty :math:`\lambda` in the gradient, in [0, inf).
     initial_accumulator_value : float, default 0
-        What the sum starts at, in [0, inf).
+        What the sum starts at, in [0, inf) and in the range of its dtype.
     eps : float, default 1e-10
         Added to the root, in [0, inf). With 0, an element whose gradients have all been
         0 stays.
@@ -71,6 +72,7 @@ class Adagrad(Optimizer):
     """
 
     rules = ("adagrad", "adagrad_inside")
+    starts = MappingProxyType({"sum": "initial_accumulator_value"})
 
     lr: float = real(default=1e-2, kw_only=False)
     lr_decay: float = real(default=0.0)
@@ -82,10 +84,6 @@ class Adagrad(Optimizer):
     @classmethod
     def rule(cls, group: Mapping[str, Any]) -> str:
         return cls.rules[group["eps_placement"] == "inside"]
-
-    @classmethod
-    def initial(cls, group: Mapping[str, Any]) -> dict[str, float]:
-        return {"sum": group["initial_accumulator_value"]}
 
     @classmethod
     def fixed(cls, group: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """RMSprop, in all its forms."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from gradstep.hyper import choice, flag, real
@@ -53,7 +54,8 @@ class RMSprop(Optimizer):
     bias_correction : bool, default False
         Divide :math:`v_t` and :math:`\bar g_t` by :math:`1 - \alpha^t` first.
     initial_accumulator_value : float, default 0
-        :math:`v_0`, in [0, inf). Like `centered`, it cannot change after a step.
+        :math:`v_0`, in [0, inf) and in the range of its dtype. Like `centered`, it
+        cannot change after a step.
     maximize : bool, default False
         Ascend: negate the gradient first.
     master, rounding, state_dtype, seed
@@ -99,6 +101,7 @@ class RMSprop(Optimizer):
         for momentum in ("", "_momentum")
         for inside in ("", "_inside")
     )
+    starts = MappingProxyType({"v": "initial_accumulator_value"})
 
     lr: float = real(default=1e-2, kw_only=False)
     alpha: float = real(default=0.99, below=1)
@@ -116,10 +119,6 @@ class RMSprop(Optimizer):
     def check_new(cls, group: Mapping[str, Any]) -> None:
         if group["nesterov"] and not group["momentum"] > 0:
             raise ValueError("RMSprop: nesterov needs momentum > 0, got 0.0")
-
-    @classmethod
-    def initial(cls, group: Mapping[str, Any]) -> dict[str, float]:
-        return {"v": group["initial_accumulator_value"]}
 
     @classmethod
     def fixed(cls, group: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Rprop, in three variants."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from gradstep.hyper import choice, pair, setting
@@ -29,8 +30,8 @@ class Rprop(Optimizer):
         float32, float64, bfloat16 or float16, C- or Fortran-contiguous; updated in
         place by `step`.
     lr : float, default 1e-2
-        Size :math:`\Delta_0` of the first step, in [0, inf). Like `variant`, it cannot
-        change after a step.
+        Size :math:`\Delta_0` of the first step, in [0, inf) and in the range of the
+        states' dtype. Like `variant`, it cannot change after a step.
     etas : (float, float), default (0.5, 1.2)
         Factors :math:`\eta^-` in [0, 1) and :math:`\eta^+` > 1.
     step_sizes : (float, float), default (1e-6, 50)
@@ -72,6 +73,7 @@ class Rprop(Optimizer):
     """
 
     rules = ("rprop", "rprop_minus", "rprop_plus")
+    starts = MappingProxyType({"step_size": "lr"})
 
     lr: float = setting(default=1e-2, kw_only=False)
     etas: tuple[float, float] = pair(default=(0.5, 1.2), into=("eta_minus", "eta_plus"))
@@ -97,10 +99,6 @@ class Rprop(Optimizer):
     def rule(cls, group: Mapping[str, Any]) -> str:
         variants = ("irprop-", "rprop-", "rprop+")
         return cls.rules[variants.index(group["variant"])]
-
-    @classmethod
-    def initial(cls, group: Mapping[str, Any]) -> dict[str, float]:
-        return {"step_size": group["lr"]}
 
     @classmethod
     def fixed(cls, group: Mapping[str, Any]) -> dict[str, Any]:

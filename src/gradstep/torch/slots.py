@@ -76,6 +76,7 @@ def bindable(
             kernel = find_kernel(where, rule, np.empty(0, dtype))
             layout = storage.layout(where, kernel, dtype, options[j])
             _check_layout(where, p, layout)
+            method.check_starts(options[j], dtype)
             yield Slot(which, number, j, p, kernel, layout)
 
 
