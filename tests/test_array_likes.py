@@ -9,6 +9,7 @@ import pandas
 import pytest
 
 import gradstep as gs
+from gradstep import checks
 
 Array = Any
 VALUES = [1.0, -2.0, 3.0]
@@ -140,3 +141,26 @@ def test_the_advice_works(name: str) -> None:
     w = np.ones(3)
     gs.SGD(w, lr=0.5).step(g)
     assert w.tolist() == [0.5, 2.0, -0.5]
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_gradients_that_are_as_steps_read_them_are_not_copied(order: Any) -> None:
+    p = np.zeros((3, 4), order=order)
+    same, other = np.ones_like(p), np.ones_like(p.T).T.copy(order="FC"[order == "F"])
+    assert checks.gradient("Adam", "", p, same) is same
+    copied = checks.gradient("Adam", "", p, other)
+    assert not np.shares_memory(copied, other)
+    assert copied.flags[f"{order}_CONTIGUOUS"]
+    # More than the elements, or fewer, is no whole array either.
+    gaps = np.ones((3, 8))[:, ::2]
+    assert checks.gradient("Adam", "", p, gaps).flags[f"{order}_CONTIGUOUS"]
+
+
+def test_what_is_read_only_may_share_memory() -> None:
+    a, b = np.zeros(6), np.zeros(6)
+    checks.apart("out", [b], [a, a[1:], a[:3]])
+    checks.apart("out", [b[:3], b[3:]], [a])
+    checks.apart("out", [], [a, a])
+    for written, others in (([a[:3], a[2:]], [b]), ([b, a[5:]], [a]), ([a], [a[:1]])):
+        with pytest.raises(ValueError, match=r"^out shares memory with"):
+            checks.apart("out", written, others)

@@ -80,3 +80,48 @@ def test_an_engine_refuses_what_does_not_fit() -> None:
     for call in (lambda: opt.engine.get_t(2), lambda: opt.engine.set_group(1, (), 1.0)):
         with pytest.raises(IndexError):
             call()
+
+
+@pytest.mark.parametrize("state_dtype", [None, "bfloat16", "uint8"])
+@pytest.mark.parametrize("ours", ["C", "F"])
+@pytest.mark.parametrize("saved", ["C", "F"])
+def test_states_of_another_order_go_to_the_same_elements(
+    saved: Any, ours: Any, state_dtype: str | None
+) -> None:
+    """Or are refused where scales are of 256 elements in the order of memory."""
+    g = np.arange(12, dtype=np.float32).reshape(3, 4)
+    w, v = (np.asarray(np.ones((3, 4), np.float32), order=o) for o in (saved, ours))
+    before, opt = (gs.Adam(p, state_dtype=state_dtype) for p in (w, v))
+    before.step(g)
+    untouched = repr(opt.state_dict())
+    if state_dtype == "uint8" and saved != ours:
+        words = rf"\['m'\] has its elements in {'C' if saved == 'C' else 'Fortran'} ord"
+        with pytest.raises(ValueError, match=words):
+            opt.load_state_dict(before.state_dict())
+        assert repr(opt.state_dict()) == untouched
+        return
+    opt.load_state_dict(before.state_dict())
+    assert opt.state[0]["m"].flags[f"{ours}_CONTIGUOUS"]
+    assert opt.state[0]["m"].tolist() == before.state[0]["m"].tolist()
+
+
+def test_one_array_lies_in_either_order() -> None:
+    """Rows and columns are of both, and so may be loaded into each other."""
+    for shape in ((5,), (1, 5), (5, 1), ()):
+        w = np.ones(shape, np.float32)
+        before = gs.Adam(w, state_dtype="uint8")
+        before.step(np.asarray(np.ones(shape, np.float32)))
+        opt = gs.Adam(np.asfortranarray(w).reshape(shape), state_dtype="uint8")
+        opt.load_state_dict(before.state_dict())
+
+
+def test_gradients_of_too_few_groups_are_not_told_of_none() -> None:
+    """None stands for an array; a group always has an entry."""
+    opt = gs.SGD([{"params": np.ones(2)}, {"params": np.ones(2)}])
+    with pytest.raises(
+        ValueError, match=r"grads has 1 entries, expected 2, as pa.* had$"
+    ):
+        opt.step([np.ones(2)])
+    one = gs.SGD([np.ones(2), np.ones(2)])
+    with pytest.raises(ValueError, match="2, as params had; pass None for a parameter"):
+        one.step([np.ones(2)])

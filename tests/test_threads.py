@@ -266,3 +266,31 @@ def test_limits_of_threadpoolctl_hold_for_steps() -> None:
         pytest.skip("one CPU is no more than any limit allows")
     lines = shown(POOLS).splitlines()
     assert lines == ["1 0", "2 1", "1 omp_set_num_threads", "True"]
+
+
+def test_groups_of_either_version_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = "0::/a\n4:cpu,cpuacct:/b\n5:memory:/c\n6:cpuset:/d\n"
+    monkeypatch.setattr(Path, "read_text", lambda _: lines)
+    seen = []
+
+    def limits(root: Path, path: str, files: tuple[str, ...]) -> list[float]:
+        seen.append((str(root), path, files))
+        return [3.5] if path == "/b" else [7.0]
+
+    monkeypatch.setattr(threads, "_limits", limits)
+    assert threads._quota() == 3
+    assert seen == [
+        ("/sys/fs/cgroup", "/a", ("cpu.max",)),
+        ("/sys/fs/cgroup/cpu,cpuacct", "/b", ("cpu.cfs_quota_us", "cpu.cfs_period_us")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"), [([], None), ([0.25], 1), ([1.0], 1), ([2.999, 8.0], 2)]
+)
+def test_a_quota_is_of_whole_cpus_and_at_least_one(
+    monkeypatch: pytest.MonkeyPatch, limits: list[float], expected: int | None
+) -> None:
+    monkeypatch.setattr(Path, "read_text", lambda _: "0::/a\n")
+    monkeypatch.setattr(threads, "_limits", lambda *_: limits)
+    assert threads._quota() == expected
