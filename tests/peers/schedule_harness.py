@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from schedule_oracle import defined
 
 import gradstep as gs
+from schedule_oracle import defined
 
 STEPS = 3000
 LRS = (0.1, 0.037)  # of two groups

@@ -13,6 +13,7 @@ from schedule_harness import (
     named,
     sequence,
 )
+
 from schedule_oracle import defined
 
 LAMBDA = named("LambdaLR", lr_lambda=lambda t: 1 / (1 + t))

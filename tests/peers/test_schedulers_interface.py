@@ -16,6 +16,7 @@ from schedule_harness import (
     sequence,
     trace,
 )
+
 from schedule_oracle import DEFINITIONS
 
 
