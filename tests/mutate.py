@@ -45,10 +45,17 @@ SHARE = 0.95
 SLOWEST = 240.0  # seconds for the tests of one mutation
 
 # Patterns of file names, without "test_" and ".py".
-_OPTIONS = ["defaults", "option_ranges", "bad_input", "constructors"]
+_OPTIONS = ["defaults", "option_ranges", "seeds", "bad_input", "constructors"]
 _STEPS = ["optimizer", "groups", "rules", "switched_options", "random_walk*"]
 _STORAGE = ["storage*", "derived_arrays", "few_bits*"]
-_WRAPPERS = ["schedulefree*", "sums", "scaling", "random_walk*", "constructors"]
+_WRAPPERS = [
+    "wrappers",
+    "schedulefree*",
+    "sums",
+    "scaling",
+    "random_walk*",
+    "constructors",
+]
 _SCHEDULES = ["schedule_values", "schedules*", "lr_scheduler*", "plateau"]
 _LLS = ["lls", "lls_inputs*", "lls_trainer*", "lls_validation", "lls_[!s]*", "sklearn*"]
 
