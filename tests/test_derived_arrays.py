@@ -211,3 +211,19 @@ def test_arrays_of_several_orders_in_one_optimizer(orders: str) -> None:
         theirs.step(g)
     for found, expected, order in zip(ours.eval_params(), theirs.eval_params(), orders):
         assert np.asarray(found, order=order).tobytes("A") == expected.tobytes()
+
+
+class Subclass(np.ndarray[Any, Any]):
+    """An array that results should not be of."""
+
+
+@pytest.mark.parametrize("case", [*CASES, *WRAPPED])
+def test_what_is_derived_from_a_subclass_is_a_plain_array(case: str) -> None:
+    method, derive = (CASES | WRAPPED)[case]
+    w = floats(1, 12, f8).reshape(3, 4).view(Subclass)
+    opt = method(w)
+    opt.step(floats(2, 12, f8).reshape(3, 4))
+    for state in (*opt.state, *opt.state_dict()["state"].values()):
+        assert {type(a) for a in state.values()} <= {np.ndarray, int, float}
+    if derive in (lookahead, average):
+        assert type(derive(opt)) is np.ndarray
