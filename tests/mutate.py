@@ -64,7 +64,7 @@ _LLS = ["lls", "lls_inputs*", "lls_trainer*", "lls_validation", "lls_[!s]*", "sk
 TESTS: dict[str, list[str]] = {
     "assembly.py": [*_STEPS, *_OPTIONS, *_STORAGE, *_WRAPPERS],
     "checks.py": ["array_likes", *_OPTIONS, *_STEPS, "functional", *_WRAPPERS],
-    "declared.py": [*_OPTIONS, *_STEPS, "registry", "lr_scheduler_direct"],
+    "declared.py": [*_OPTIONS, *_STEPS, "registry", "lr_scheduler_[dr]*"],
     "functional.py": ["functional", *_OPTIONS, "switched_options"],
     "hyper.py": [*_OPTIONS, *_SCHEDULES, "adapter/few_bits"],
     "optimizer.py": [*_STEPS, *_OPTIONS, *_WRAPPERS, "precision_warning"],

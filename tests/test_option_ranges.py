@@ -308,8 +308,9 @@ def test_states_begin_where_options_say_at_the_first_step(
             for value in values[1:]:
                 opt.param_groups[0][name] = value
                 opt.state_dict()  # which takes it over
+            begun = repr(opt.state_dict())
             opt.step(np.array([1.0, -2.0, 3.0], np.float32))
-            results.append((w.tobytes(), repr(opt.state_dict())))
+            results.append((begun, w.tobytes(), repr(opt.state_dict())))
         assert results[0] == results[1] == results[2]
 
 
