@@ -93,7 +93,11 @@ TESTS: dict[str, list[str]] = {
     "schedules/arguments.py": _SCHEDULES,
     "schedules/cycle.py": _SCHEDULES,
     "schedules/decay.py": _SCHEDULES,
-    "torch/gradients.py": ["adapter/gradient_kinds", "adapter/refusals"],
+    "torch/gradients.py": [
+        "adapter/gradient_kinds",
+        "adapter/refusals",
+        "adapter/distr*",
+    ],
     "torch/loading.py": ["adapter/checkpoints", "adapter/schedule_free_modes"],
 }
 
