@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 import gradstep as gs
-from gradstep._core import ieee
 from gradstep.bench.apart import Contestant, Step
 from gradstep.bench.row import Row
 from gradstep.bench.suites.job import Chosen, Job, job
@@ -18,7 +17,6 @@ FAR = 10**6
 Make = Callable[[Any, Any], Any]
 
 
-@ieee
 def one_cycle(m: Any, o: Any) -> Any:
     """Return a cycle that leaves momentum alone."""
     return m.OneCycleLR(o, 0.1, FAR, cycle_momentum=False)
