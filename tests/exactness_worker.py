@@ -35,7 +35,7 @@ from support import (
 STEPS, STEPS_OF_MANY = 50, 12
 LARGE = 2**20 + 3
 # Every remainder of every loop many times over, up to a block of sums and one element.
-MANY_SIZES = (*range(1, 1025), *range(1025, 4098, 7))
+MANY_SIZES = (*range(1, 1025), *range(1025, 4095, 7), 4095, 4096, 4097)
 SHARED = 2**16 + 3  # enough to be shared out among threads
 BASE = 99_991  # numbers that are really made; a prime, so that no two arrays line up
 
