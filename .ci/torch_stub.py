@@ -21,6 +21,7 @@ from typing import Any
 
 from torch import Tensor
 
+from gradstep.torch import lr_scheduler as lr_scheduler
 from gradstep.torch.averaging import Averaging
 from gradstep.torch.offload import CPUOffload as CPUOffload
 from gradstep.torch.optimizer import Optimizer as Optimizer
@@ -57,7 +58,8 @@ def stub(cls: Any) -> str:
 
 def main() -> None:
     """Write the stub, or fail if it is another."""
-    classes = [getattr(gradstep.torch, name) for name in gradstep.torch.__all__]
+    public = [getattr(gradstep.torch, name) for name in gradstep.torch.__all__]
+    classes = [x for x in public if isinstance(x, type)]
     made = [c for c in classes if issubclass(c, Optimizer) and c is not Optimizer]
     text = HEAD + "\n".join(map(stub, made)) + "\n"
     if "--check" not in sys.argv:

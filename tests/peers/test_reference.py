@@ -1,6 +1,5 @@
 """The reference agrees with torch.optim, with Lion's authors, and with itself."""
 
-import inspect
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -293,7 +292,7 @@ def test_traffic_reaches_every_array(
 @pytest.mark.parametrize("name", reference.RULES)
 def test_rule_is_pure(name: str, flag: float, rng: np.random.Generator) -> None:
     rule = reference.RULES[name]
-    names = list(inspect.signature(rule).parameters)
+    names = reference.needed(rule)
     known = {*RANGES, "warmup_steps"}
     hyper = draw_hyper(rng, " ".join(name for name in names if name in known))
     hyper |= {name: flag for name in names if name in FLAGS}

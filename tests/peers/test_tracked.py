@@ -1,6 +1,5 @@
 """The bounds of tracked.py hold: the reference, in the kernels' types, is within."""
 
-import inspect
 import math
 from typing import Any
 
@@ -21,7 +20,7 @@ def draw_states(
 
     A mean and a mean square of gradients have weights whose sum is `left`.
     """
-    names = inspect.signature(rule).parameters
+    names = reference.needed(rule)
     known = {"t", "warmup_steps", *RANGES, *FLAGS, *reference.SCALARS}
     arrays = {name: rng.standard_normal(SIZE) for name in names if name not in known}
     for name in arrays.keys() & SQUARES:
@@ -43,7 +42,7 @@ def test_a_step_in_working_precision_is_within_the_bounds(
     name: str, flag: float, t: int, dtype: Any, rng: np.random.Generator
 ) -> None:
     rule = reference.RULES[name]
-    names = inspect.signature(rule).parameters
+    names = reference.needed(rule)
     known = {*RANGES, "warmup_steps"}
     hyper = draw_hyper(rng, " ".join(n for n in names if n in known))
     hyper |= {n: flag for n in names if n in FLAGS}

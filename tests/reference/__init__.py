@@ -10,7 +10,9 @@ are taken and returned like states. The first step ignores those it is given.
 Hyperparameters which choose between forms are 0.0 or 1.0.
 """
 
+import inspect
 from collections.abc import Callable
+from typing import Any
 
 from reference.adabelief import adabelief, adabelief_amsgrad
 from reference.adagrad import adadelta, adagrad, adagrad_inside
@@ -130,3 +132,9 @@ RULES: dict[str, Callable[..., Step]] = {
         traffic_state4,
     )
 }
+
+
+def needed(rule: Callable[..., Any]) -> list[str]:
+    """Return the names of what a rule must be called with."""
+    parameters = inspect.signature(rule).parameters.values()
+    return [x.name for x in parameters if x.default is x.empty]

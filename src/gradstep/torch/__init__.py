@@ -40,4 +40,4 @@ from gradstep.torch.optimizer import Optimizer
 _CLASSES = {name: made(method) for name, method in OPTIMIZERS.items()}
 globals().update(_CLASSES)
 
-__all__ = ["CPUOffload", "Optimizer", "lr_scheduler", *_CLASSES]  # noqa: PLE0604  # all are names of classes
+__all__ = ["CPUOffload", "Optimizer", "lr_scheduler", *_CLASSES]  # noqa: PLE0604  # all are strings
