@@ -63,7 +63,7 @@ def steps() -> None:
     """Take all steps, and print the levels that there are."""
     ran: set[str] = set()
     for n in (SMALL, LARGE):
-        _core.set_num_threads(1)
+        _core.set_num_threads(1, as_limit=False)
         for level in _core.levels():
             _core.choose(level)
             if _core.isa() != level:
