@@ -53,16 +53,22 @@ SCHEDULES: dict[str, schedules.Schedule] = {
 Make = Callable[[gs.Optimizer], lrs.LRScheduler]
 
 
-# One of each, over groups whose rates differ; no argument neutral.
-EACH: dict[str, Make] = {
-    "StepLR": lambda o: lrs.StepLR(o, 5, 0.7),
-    "MultiStepLR": lambda o: lrs.MultiStepLR(o, iter([3, 20, 71]), 0.37),
+# Those that any optimizer has room for; no argument neutral.
+PLAIN: dict[str, Callable[[Any], lrs.LRScheduler]] = {
     "ConstantLR": lambda o: lrs.ConstantLR(o, 0.3, 7),
     "LinearLR": lambda o: lrs.LinearLR(o, 0.2, 0.9, 23),
     "ExponentialLR": lambda o: lrs.ExponentialLR(o, 0.973),
     "ExponentialDecayLR": lambda o: lrs.ExponentialDecayLR(o, 0.031),
     "InverseTimeLR": lambda o: lrs.InverseTimeLR(o, 0.23),
     "PolynomialLR": lambda o: lrs.PolynomialLR(o, 97, 1.7),
+}
+
+
+# One of each, over groups whose rates differ; no argument neutral.
+EACH: dict[str, Make] = {
+    "StepLR": lambda o: lrs.StepLR(o, 5, 0.7),
+    "MultiStepLR": lambda o: lrs.MultiStepLR(o, iter([3, 20, 71]), 0.37),
+    **PLAIN,
     "CosineAnnealingLR": lambda o: lrs.CosineAnnealingLR(o, 83, 0.01, periodic=True),
     "CosineAnnealingWarmRestarts": lambda o: lrs.CosineAnnealingWarmRestarts(
         o, 7, 3, 0.01

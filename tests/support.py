@@ -1,5 +1,6 @@
 """What test files share: kernels by hand, and numbers that no library chooses."""
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
@@ -7,6 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+import gradstep as gs
 from gradstep import _core
 
 In = TypeVar("In")
@@ -158,6 +160,16 @@ def step_by(
 def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
     """Equal shape, dtype and bytes."""
     return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
+
+
+def precision_warnings(file: str, run: Callable[[], object]) -> list[str]:
+    """Call a function, and return the warnings of lost steps, at lines of a file."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        run()
+    assert all(w.category is gs.PrecisionWarning for w in caught)
+    assert all(w.filename == file for w in caught)
+    return [str(w.message) for w in caught]
 
 
 def side_by_side(wait: Callable[[In], Out], chosen: Iterable[In]) -> list[Out]:

@@ -9,6 +9,7 @@ import secrets
 import signal
 import socket
 import stat
+import struct
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -263,22 +264,33 @@ def test_a_folder_that_may_not_be_listed_is_saved_to() -> None:
             assert saved_value(folder / "run") == value
 
 
+TAGS = {"owner": 1, "nobody": 2, "group": 4, "mask": 0x10, "others": 0x20}
+
+
+def access_list(**rights: int) -> bytes:
+    """Return an access list in Linux's version 2: entries of tag, rights and user."""
+    entries = [
+        (TAGS[who], right, NOBODY if who == "nobody" else 2**32 - 1)
+        for who, right in rights.items()
+    ]
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *x) for x in entries)
+
+
+def set_attribute(path: Path, name: str, value: bytes) -> None:
+    try:
+        os.setxattr(path, name, value)
+    except OSError as error:
+        if error.errno != errno.ENOTSUP:
+            raise
+        pytest.skip(f"the file system of {path} has no attribute {name}")
+
+
 def test_attributes_and_the_access_list_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "run"
     path.touch()
-    # Version 2: the owner, user NOBODY, the group, the mask, others; tag, rights, id.
-    entries = [(1, 6), (2, 4), (4, 4), (0x10, 4), (0x20, 0)]
-    access = (2).to_bytes(4, "little") + b"".join(
-        tag.to_bytes(2, "little")
-        + rights.to_bytes(2, "little")
-        + (NOBODY if tag == 2 else 2**32 - 1).to_bytes(4, "little")
-        for tag, rights in entries
-    )
-    try:
-        os.setxattr(path, "user.origin", b"here")
-        os.setxattr(path, "system.posix_acl_access", access)
-    except OSError:
-        pytest.skip("this file system has no attributes or access lists")
+    access = access_list(owner=6, nobody=4, group=4, mask=4, others=0)
+    set_attribute(path, "user.origin", b"here")
+    set_attribute(path, "system.posix_acl_access", access)
     gs.save(path, optimizer())
     assert os.getxattr(path, "user.origin") == b"here"
     assert os.getxattr(path, "system.posix_acl_access") == access
@@ -291,17 +303,8 @@ def test_a_folders_default_access_list_widens_no_file_that_lacks_it(
     path = tmp_path / "run"
     path.touch()
     path.chmod(0o600)
-    entries = [(1, 6), (2, 6), (4, 6), (0x10, 6), (0x20, 6)]
-    default = (2).to_bytes(4, "little") + b"".join(
-        tag.to_bytes(2, "little")
-        + rights.to_bytes(2, "little")
-        + (NOBODY if tag == 2 else 2**32 - 1).to_bytes(4, "little")
-        for tag, rights in entries
-    )
-    try:
-        os.setxattr(tmp_path, "system.posix_acl_default", default)
-    except OSError:
-        pytest.skip("this file system has no access lists")
+    default = access_list(owner=6, nobody=6, group=6, mask=6, others=6)
+    set_attribute(tmp_path, "system.posix_acl_default", default)
     gs.save(path, optimizer())
     assert "system.posix_acl_access" not in os.listxattr(path)
     assert mode(path) == 0o600

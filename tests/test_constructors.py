@@ -6,6 +6,7 @@ import pydoc
 import re
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 import scipy.optimize
@@ -192,7 +193,7 @@ def test_numpys_dtypes_stand_for_their_names() -> None:
         (np.uint8, "uint8"),
         (np.dtype("u1"), "uint8"),
         (gs.bfloat16, "bfloat16"),
-        (pytest.importorskip("ml_dtypes").bfloat16, "bfloat16"),
+        (ml_dtypes.bfloat16, "bfloat16"),
     ):
         assert gs.Adam(np.ones(2, "f4"), state_dtype=dtype).state_dtype == name
 

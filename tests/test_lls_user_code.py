@@ -5,7 +5,6 @@ and all views of them, are refused before C reads them again.
 """
 
 import functools
-import numbers
 import threading
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -16,6 +15,7 @@ import pytest
 import scipy.sparse as sp
 
 import gradstep as gs
+from converting import Number
 from gradstep import lls
 from gradstep.lr_scheduler import LambdaLR
 
@@ -42,22 +42,6 @@ def fit(rows: Any, **options: Any) -> Any:
     """Fit (X, y) or (X, y, weight)."""
     X, y, *weight = rows
     return lls.fit(X, y, sample_weight=weight[0] if weight else None, **options)
-
-
-class Number(numbers.Real):
-    """A rate whose conversion to float runs users' code."""
-
-    def __init__(self, value: float, code: Code) -> None:
-        self.value, self.code = value, code
-
-    def __float__(self) -> float:
-        self.code()
-        return self.value
-
-
-for name in Number.__abstractmethods__:
-    setattr(Number, name, lambda *_: NotImplemented)
-Number.__abstractmethods__ = frozenset()
 
 
 def by_callback(rows: Any, code: Code, **more: Any) -> Any:

@@ -86,14 +86,19 @@ TOGETHER: dict[str, list[Make]] = {
 }
 
 
+def interrupted(test: Callable[..., None]) -> Callable[..., None]:
+    """Draw when a run is saved, for how long it goes on, and changes of the hand."""
+    drawn = given(
+        save=st.integers(0, 25),
+        more=st.integers(1, 15),
+        by_hand=changes,
+        before_saving=changes,
+    )
+    return settings(max_examples=10, deadline=None)(drawn(test))
+
+
 @each
-@settings(max_examples=10, deadline=None)
-@given(
-    save=st.integers(0, 25),
-    more=st.integers(1, 15),
-    by_hand=changes,
-    before_saving=changes,
-)
+@interrupted
 def test_a_resumed_run_is_the_straight_run(
     name: str,
     save: int,
@@ -106,13 +111,7 @@ def test_a_resumed_run_is_the_straight_run(
 
 
 @pytest.mark.parametrize("name", TOGETHER)
-@settings(max_examples=10, deadline=None)
-@given(
-    save=st.integers(0, 25),
-    more=st.integers(1, 15),
-    by_hand=changes,
-    before_saving=changes,
-)
+@interrupted
 def test_schedulers_of_one_rate_are_resumed_together(
     name: str,
     save: int,

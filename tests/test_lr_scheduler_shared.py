@@ -16,7 +16,7 @@ import pytest
 import gradstep as gs
 from gradstep import lr_scheduler as lrs
 from gradstep import schedules
-from scheduling import EACH, each, optimizer, present
+from scheduling import EACH, PLAIN, each, optimizer, present
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*before the optimizer's:UserWarning")
 
@@ -30,12 +30,7 @@ Make = Callable[[Any], Any]
 CHAINABLE: dict[str, Make] = {
     "StepLR": lambda o: lrs.StepLR(o, 5, 0.7),
     "MultiStepLR": lambda o: lrs.MultiStepLR(o, [3, 11, 29], 0.37),
-    "ConstantLR": lambda o: lrs.ConstantLR(o, 0.3, 7),
-    "LinearLR": lambda o: lrs.LinearLR(o, 0.2, 0.9, 23),
-    "ExponentialLR": lambda o: lrs.ExponentialLR(o, 0.973),
-    "ExponentialDecayLR": lambda o: lrs.ExponentialDecayLR(o, 0.031),
-    "InverseTimeLR": lambda o: lrs.InverseTimeLR(o, 0.23),
-    "PolynomialLR": lambda o: lrs.PolynomialLR(o, 97, 1.7),
+    **PLAIN,
     "CosineAnnealingLR": lambda o: lrs.CosineAnnealingLR(o, 83),
     "periodic": lambda o: lrs.CosineAnnealingLR(o, 43, periodic=True),
     "MultiplicativeLR": lambda o: lrs.MultiplicativeLR(o, lambda i: 1 - 1 / (i + 3)),

@@ -1,6 +1,5 @@
 """Groups that users' code changes while a step, or a load, converts their values."""
 
-import numbers
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -8,27 +7,12 @@ import numpy as np
 import pytest
 
 import gradstep as gs
+from converting import Number
 from gradstep import lls
 from guarded import bits
 
 Array: TypeAlias = Any
 Code: TypeAlias = Callable[[], object]
-
-
-class Number(numbers.Real):
-    """A number whose conversion to float runs users' code."""
-
-    def __init__(self, value: float, code: Code) -> None:
-        self.value, self.code = value, code
-
-    def __float__(self) -> float:
-        self.code()
-        return self.value
-
-
-for name in Number.__abstractmethods__:
-    setattr(Number, name, lambda *_: NotImplemented)
-Number.__abstractmethods__ = frozenset()
 
 
 class Key(str):

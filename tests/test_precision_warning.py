@@ -11,10 +11,11 @@ import pytest
 
 import gradstep as gs
 from gradstep import lr_scheduler as lrs
-from support import floats
+from support import floats, precision_warnings
 
 Array = Any
 f4 = np.float32
+warned = functools.partial(precision_warnings, __file__)
 CODES: dict[str, Any] = {"bfloat16": gs.bfloat16, "float16": np.float16}
 codes = pytest.mark.parametrize("code", CODES)
 
@@ -27,15 +28,6 @@ def parameter(code: str, n: int = 1000, scale: float = 0.02) -> Array:
 def steps(opt: gs.Optimizer, n: int, count: int, **how: Any) -> None:
     for k in range(count):
         opt.step(floats(10 + k, n, f4), **how)
-
-
-def warned(run: Any) -> list[str]:
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        run()
-    assert all(w.category is gs.PrecisionWarning for w in caught)
-    assert all(w.filename == __file__ for w in caught)
-    return [str(w.message) for w in caught]
 
 
 # -- where it warns

@@ -137,14 +137,7 @@ class WrapperWalk(Walk):
         points = self.listed(self.ours.eval_params())
         for x, own, y in zip(points, self.model.tracks, self.model.y, strict=True):
             assert x.tobytes("A") == (own.x if own.t else y).tobytes("A")
-        self.ours.eval()
-        if how is not None:
-            self.ours = copied(self.ours, how, self.new)
-        for p, x in zip(arrays_of(self.ours), points, strict=True):
-            assert p.tobytes("A") == x.tobytes("A")
-        with pytest.raises(RuntimeError, match="call train"):
-            self.ours.step(self.structured(self.gradients(1, set(), 1.0)))
-        self.ours.train()
+        self.evaluate(points, how)
 
 
 @pytest.mark.parametrize("kind", [gs.ScheduleFree, gs.SAM])

@@ -398,6 +398,10 @@ class Walk(RuleBasedStateMachine):
         for i, (x, track) in enumerate(zip(points, self.model.tracks, strict=True)):
             options = self.model.groups[self.model.group_of[i]]
             check_average(x, track, options)
+        self.evaluate(points, how)
+
+    def evaluate(self, points: list[Array], how: str | None) -> None:
+        """Go to the average, and back; meanwhile the optimizer may become a copy."""
         self.ours.eval()
         if how is not None:
             self.ours = copied(self.ours, how, self.new)

@@ -347,21 +347,21 @@ cdef class Engine:
 
     cdef bint pass_through(self, size_t j, Py_ssize_t k, dict group) except -1:
         """Take over a field that needs no other check, as a schedule's in each step."""
-        cdef PyObject *found = PyDict_GetItem(group, self.fields[k])
-        if found == NULL:
+        cdef PyObject *borrowed = PyDict_GetItem(group, self.fields[k])
+        if borrowed == NULL:
             return False
-        cdef object value = <object>found
-        cdef PyObject *known = PyDict_GetItem(<dict>self.direct[j], self.fields[k])
+        cdef object value = <object>borrowed
+        cdef PyObject *target = PyDict_GetItem(<dict>self.direct[j], self.fields[k])
         cdef list seen = self.seen[j]
-        cdef double now, then
+        cdef double new, old
         if type(value) is float and type(seen[k]) is float:
-            now, then = value, seen[k]
-            if memcmp(&now, &then, sizeof(double)) == 0:
+            new, old = value, seen[k]
+            if memcmp(&new, &old, sizeof(double)) == 0:
                 seen[k] = value
                 return True
-        if known == NULL or type(value) is not float and type(value) is not tuple:
+        if target == NULL or type(value) is not float and type(value) is not tuple:
             return False
-        cdef tuple entry = <tuple>known
+        cdef tuple entry = <tuple>target
         cdef tuple places = <tuple>entry[0]
         cdef tuple parts = <tuple>value if type(value) is tuple else (value,)
         cdef double low = entry[1], high = entry[2]

@@ -36,8 +36,8 @@ def find_kernel(name: str, rule: str, array: Any) -> _core.Kernel:
     return _core.find(rule, word)
 
 
-class Kept(NamedTuple):
-    """What steps a parameter, and all arrays that are kept beside it."""
+class Binding(NamedTuple):
+    """The kernel that steps a parameter, and all state arrays beside it."""
 
     kernel: _core.Kernel
     layout: Layout
@@ -147,17 +147,18 @@ class Assembled(_Parts, Declared):
                 raise
 
     def _append(self, group: Mapping[str, Any]) -> None:
-        found = bundle(self._owner, group["params"])
+        parameters = bundle(self._owner, group["params"])
         if len(group) == 1:
-            entry = {**self._defaults, "params": found.arrays}
+            entry = {**self._defaults, "params": parameters.arrays}
         else:
-            given = own_keys({**self._defaults, **group})
-            notes = {k: v for k, v in group.items() if k not in given}
-            entry = {**notes, **self.checked_new(given), "params": found.arrays}
-        if found.names is not None:
-            entry["param_names"] = tuple(found.names)
+            options = own_keys({**self._defaults, **group})
+            others = {k: v for k, v in group.items() if k not in options}
+            checked = self.checked_new(options)
+            entry = {**others, **checked, "params": parameters.arrays}
+        if parameters.names is not None:
+            entry["param_names"] = tuple(parameters.names)
         self._groups.append(entry)
-        self._bundles.append(found)
+        self._bundles.append(parameters)
 
     # -- arrays, kernels and states
 
@@ -269,37 +270,37 @@ class Assembled(_Parts, Declared):
         new = dict(zip(lacking, arrays, strict=True))
         return {name: new.get(name, self._states[i].get(name)) for name in names}
 
-    def _prepared(self, j: int, options: Mapping[str, Any]) -> dict[int, Kept]:
+    def _prepared(self, j: int, options: Mapping[str, Any]) -> dict[int, Binding]:
         """Return what each array of group j is stepped by, if its rule changes.
 
         States that an array has under the same name go on; others start anew.
         """
         for i in self._indices(j):
             self.check_starts(options, self._arrays[i].dtype)
-        rule, first = self.rule(options), self.initial(options)
+        rule, starts = self.rule(options), self.initial(options)
         if rule == self._bound[j]:
             return {}
-        found = {i: self._layout(i, options) for i in self._indices(j)}
-        missing = [
-            (i, name)
-            for i, (_, layout) in found.items()
-            for name in layout.fields
+        layouts = {i: self._layout(i, options) for i in self._indices(j)}
+        missing = {
+            (i, name): (self._arrays[i], field)
+            for i, (_, layout) in layouts.items()
+            for name, field in layout.fields.items()
             if name not in self._states[i]
-        ]
-        fields = [(self._arrays[i], found[i][1].fields[name]) for i, name in missing]
-        new = dict(zip(missing, new_arrays(fields), strict=True))
-        kept = {
-            i: Kept(
+        }
+        new = dict(zip(missing, new_arrays([*missing.values()]), strict=True))
+        bindings = {
+            i: Binding(
                 kernel,
                 layout,
                 {n: new.get((i, n), self._states[i].get(n)) for n in layout.fields},
             )
-            for i, (kernel, layout) in found.items()
+            for i, (kernel, layout) in layouts.items()
         }
         for i, name in missing:
-            if name in kept[i].kernel.state:
-                storage.fill(kept[i].layout, kept[i].arrays, name, first.get(name, 0.0))
-        return kept
+            kernel, layout, arrays = bindings[i]
+            if name in kernel.state:
+                storage.fill(layout, arrays, name, starts.get(name, 0.0))
+        return bindings
 
     def _check_storage(self, j: int, options: Mapping[str, Any], why: str) -> None:
         """Refuse other bits in memory than the optimizer was built with."""
@@ -331,18 +332,19 @@ class Assembled(_Parts, Declared):
                     storage.fill(layout, self._states[i], name, value)
 
     def _commit(
-        self, j: int, options: dict[str, Any], prepared: dict[int, Kept]
+        self, j: int, options: dict[str, Any], prepared: dict[int, Binding]
     ) -> None:
         """Step group j by these options, kernels and states from now on."""
-        for i, kept in prepared.items():
-            states, t = kept.kernel.state, self._engine.get_t(i)
-            used = self._states[i] if t else {}
+        for i, binding in prepared.items():
+            kernel, layout, arrays = binding
+            names, t = kernel.state, self._engine.get_t(i)
+            stepped = self._states[i] if t else {}
             # Momentum that is switched on late begins as it would have at first.
-            begins = bool(states) and not used.keys() & set(states)
+            begins = bool(names) and not stepped.keys() & set(names)
             # States that this rule lacks wait for the rule that has them, as in torch.
-            self._states[i] = used | kept.arrays
-            coding = kept.layout.coding(kept.kernel, kept.arrays, options["seed"], i)
-            self._engine.bind(i, kept.kernel, kept.states(), coding)
+            self._states[i] = stepped | arrays
+            coding = layout.coding(kernel, arrays, options["seed"], i)
+            self._engine.bind(i, kernel, binding.states(), coding)
             self._engine.set_t(i, 0 if begins else t)
         if prepared and self._bound[j] is not None:
             self._engine.bound()

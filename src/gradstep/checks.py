@@ -146,9 +146,8 @@ def gradient(owner: str, suffix: str, parameter: Any, gradient: Any) -> Any:
         gradient = np.asarray(gradient)  # NumPy makes scalars of 0-d results
     g = base_array(name, gradient, "a numpy.ndarray or None", letter="g")
     p = np.asarray(parameter)
-    word = dtypes.arithmetic(p.dtype)
-    # Two words, or None, which a parameter's is not: nothing that NumPy converts.
-    if word is None or dtypes.arithmetic(g.dtype) != word:
+    if not dtypes.are_stepped_alike(g.dtype, p.dtype):
+        word = dtypes.arithmetic(p.dtype)
         accepted = p.dtype.name if word is None else dtypes.name_of(word)
         # NumPy would convert the bits of this one as integers.
         is_bfloat16 = dtypes.is_same(g.dtype, dtypes.BFLOAT16)

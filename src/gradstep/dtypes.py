@@ -48,6 +48,12 @@ def arithmetic(dtype: Dtype) -> Arithmetic | None:
     return None
 
 
+def are_stepped_alike(a: Dtype, b: Dtype) -> bool:
+    """Return whether two dtypes are stepped, and in the same arithmetic."""
+    word = arithmetic(a)
+    return word is not None and arithmetic(b) == word
+
+
 def name_of(word: Arithmetic) -> str:
     """Return NumPy's name for an arithmetic."""
     return _NAMES[word]

@@ -46,11 +46,11 @@ def init(
     >>> sorted(gs.functional.init("Adam", np.ones(3)))
     ['m', 'v']
     """
-    kind, found, kernel = _resolved("init", method, params, options)
-    kind.check_new(found)
-    kind.check_starts(found, params.dtype)
-    first = kind.initial(found)
+    kind, every_option, kernel = _resolved("init", method, params, options)
     p = np.asarray(params)
+    kind.check_new(every_option)
+    kind.check_starts(every_option, p.dtype)
+    first = kind.initial(every_option)
     arrays = _core.allocate_like([(p, p.dtype, p.shape)] * len(kernel.state))
     states = dict(zip(kernel.state, arrays, strict=True))
     for name, value in first.items():
@@ -102,7 +102,7 @@ def step(
     >>> bool(abs(w).max() < 1e-2)
     True
     """
-    kind, found, kernel = _resolved("step", method, params, options)
+    kind, every_option, kernel = _resolved("step", method, params, options)
     where = "functional.step"
     taken: dict[str, Any] = {"step": read_count(f"{where}: t", t, least=1) - 1}
     check_type(f"{where}: state", state, MutableMapping)
@@ -120,7 +120,7 @@ def step(
     checks.apart(f"{where}: state", arrays, [params])
     engine = _core.Engine("functional", (params,), ("",), (0,), 1, single=True)
     engine.bind(0, kernel, tuple(arrays))
-    engine.set_group(0, *kind.group_numbers(found))
+    engine.set_group(0, *kind.group_numbers(every_option))
     engine.set_t(0, taken.pop("step"))
     engine.set_scalars(0, taken)
     engine.bound()
@@ -138,18 +138,18 @@ def _resolved(
         raise ValueError(
             f"functional.{where}: method must be one of {known}, got {method!r}"
         )
-    found = kind.checked(options)
-    if found.get("restart_radius"):
+    every_option = kind.checked(options)
+    if every_option.get("restart_radius"):
         raise ValueError(
             f"functional.{where}: restart_radius must be 0, since a restart changes t; "
             f"use gradstep.{kind.__name__}"
         )
     checks.parameter(f"functional.{where}", "", params)
-    if name := storage.requested(found):
+    if name := storage.requested(every_option):
         raise ValueError(
             f"functional.{where}: {name} must be {kind.default_options[name]!r}, got "
-            f"{found[name]!r}; parameters and states of fewer bits than float32 are "
-            f"for gradstep.{kind.__name__}"
+            f"{every_option[name]!r}; parameters and states of fewer bits than float32 "
+            f"are for gradstep.{kind.__name__}"
         )
     dtype = np.asarray(params).dtype
     if dtypes.code_of(dtype) is not None:
@@ -159,6 +159,6 @@ def _resolved(
         )
     return (
         kind,
-        found,
-        find_kernel(f"functional.{where}: params", kind.rule(found), params),
+        every_option,
+        find_kernel(f"functional.{where}: params", kind.rule(every_option), params),
     )

@@ -9,7 +9,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from gradstep import _core, checks
-from gradstep.assembly import Assembled, Kept
+from gradstep.assembly import Assembled, Binding
 from gradstep.declared import OPTIMIZERS
 from gradstep.precision import Samples
 from gradstep.scaling import Scaling, StepReport, engine_scaling, refuse
@@ -299,7 +299,7 @@ class Optimizer(Assembled):
     def _check_own_states(
         self,
         where: str,
-        prepared: Sequence[Mapping[int, Kept]],
+        prepared: Sequence[Mapping[int, Binding]],
         loaded: Sequence[tuple[Any, Mapping[str, Any]]],
         waiting: Sequence[Mapping[str, Any]],
     ) -> None:

@@ -154,9 +154,7 @@ def _values(x: Any) -> Any:
     x = np.atleast_1d(x)
     if dtypes.code_of(x.dtype) == "bf16":
         return (x.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
-    return x.astype(
-        dtypes.FLOAT64 if dtypes.arithmetic(x.dtype) == "f64" else np.float32
-    )
+    return x.astype(dtypes.float32_or_float64(x.dtype))
 
 
 def _user_stacklevel() -> int:

@@ -1,7 +1,7 @@
 """The warning where steps of bfloat16 and float16 tensors are lost in rounding."""
 
 import copy
-import warnings
+import functools
 from typing import Any
 
 import pytest
@@ -9,7 +9,9 @@ import torch
 
 import gradstep as gs
 import gradstep.torch as gst
+from support import precision_warnings
 
+warned = functools.partial(precision_warnings, __file__)
 CODES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -25,15 +27,6 @@ def steps(opt: Any, p: Any, count: int, size: float = 1.0) -> None:
         generator = torch.Generator().manual_seed(10 + k)
         p.grad = size * torch.randn(p.shape, generator=generator).to(p.dtype)
         opt.step()
-
-
-def warned(run: Any) -> list[str]:
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        run()
-    assert all(w.category is gs.PrecisionWarning for w in caught)
-    assert all(w.filename == __file__ for w in caught)
-    return [str(w.message) for w in caught]
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -56,6 +49,7 @@ def test_a_step_as_an_array_and_as_a_tensor_warn_alike() -> None:
     g = torch.ones_like(p)
     assert warned(lambda: steps(opt, p, 9))
     assert warned(
+        __file__,
         lambda: [other.step(g.float().numpy()) for _ in range(9)],
     )
 

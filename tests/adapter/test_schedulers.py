@@ -15,6 +15,7 @@ import gradstep.torch as gst
 from gradstep import lr_scheduler as lrs
 from gradstep import schedules
 from gradstep.torch import lr_scheduler as torch_lrs
+from scheduling import PLAIN
 
 THEIRS = torch.optim.lr_scheduler
 Make = Callable[[Any], Any]
@@ -23,12 +24,7 @@ Make = Callable[[Any], Any]
 EACH: dict[str, Make] = {
     "StepLR": lambda o: lrs.StepLR(o, 5, 0.7),
     "MultiStepLR": lambda o: lrs.MultiStepLR(o, [3, 20, 71], 0.37),
-    "ConstantLR": lambda o: lrs.ConstantLR(o, 0.3, 7),
-    "LinearLR": lambda o: lrs.LinearLR(o, 0.2, 0.9, 23),
-    "ExponentialLR": lambda o: lrs.ExponentialLR(o, 0.973),
-    "ExponentialDecayLR": lambda o: lrs.ExponentialDecayLR(o, 0.031),
-    "InverseTimeLR": lambda o: lrs.InverseTimeLR(o, 0.23),
-    "PolynomialLR": lambda o: lrs.PolynomialLR(o, 97, 1.7),
+    **PLAIN,
     "CosineAnnealingLR": lambda o: lrs.CosineAnnealingLR(o, 83, 0.01),
     "CosineAnnealingWarmRestarts": lambda o: lrs.CosineAnnealingWarmRestarts(
         o, 7, 3, 0.01

@@ -16,8 +16,9 @@ os.environ |= {
 }
 
 import torch
+from torch import library as torch_library
 
-OPERATORS = torch.library.Library("torchvision", "FRAGMENT")
+OPERATORS = torch_library.Library("torchvision", "FRAGMENT")
 
 
 def name_operators_of_torchvision() -> None:

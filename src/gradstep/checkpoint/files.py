@@ -133,7 +133,7 @@ def write(file: BinaryIO, data: memoryview) -> None:
 
 
 def _target(path: str) -> tuple[str, os.stat_result | None]:
-    """Return the file that links lead to and what it is, None if it is to be made."""
+    """Return the file that links lead to, and its status: None if it does not exist."""
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:

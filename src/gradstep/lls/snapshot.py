@@ -1,10 +1,14 @@
-"""What a call changes in an optimizer, to be put back if the call fails."""
+"""What a call of a trainer changes, to be put back if the call fails."""
 
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from gradstep.lls.guard import Coefficients
+from gradstep.lls.model import Scaling
 from gradstep.optimizer import Optimizer
+from gradstep.structure import Array
 
 
 class OptimizerSnapshot:
@@ -41,3 +45,28 @@ class OptimizerSnapshot:
                     else:
                         scalars[name] = value
                 engine.set_scalars(i, scalars)
+
+
+class Totals(NamedTuple):
+    """Updates done; and sums over the rows of this epoch or call, or of the last."""
+
+    updates: int = 0
+    rows: int = 0
+    squares: float = 0.0  # of s |r|^2
+    penalties: float = 0.0  # of ridge |W|^2 / N
+
+    def mean(self, total: float) -> float:
+        """Return a sum for each row, NaN before any."""
+        return total / self.rows if self.rows else math.nan
+
+
+class Snapshot(NamedTuple):
+    """All that a call of `partial_fit` changes."""
+
+    optimizer: OptimizerSnapshot
+    coefficients: Coefficients
+    total: Array | None
+    averaged: int
+    totals: Totals
+    guard: dict[str, Any]
+    scaling: Scaling | None  # if it has yet to be measured

@@ -3,7 +3,7 @@
 import math
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from gradstep.lls.model import Model, Scaling, measured
 from gradstep.lls.nonfinite import nonfinite_error, nonfinite_place
 from gradstep.lls.prediction import predict
 from gradstep.lls.result import DivergenceError, NonFiniteError
-from gradstep.lls.snapshot import OptimizerSnapshot
+from gradstep.lls.snapshot import OptimizerSnapshot, Snapshot, Totals
 from gradstep.lls.standardization import copied, identity, overwrite, scaling_of
 from gradstep.lls.state import ARGUMENTS, check_same_scaling, read
 from gradstep.optimizer import Optimizer
@@ -28,31 +28,6 @@ __all__ = ["Trainer"]
 _LOOKED_AT = 256  # rows of a portion, to judge sizes by
 # Numbers of X between two looks at pending signals: some 10 ms of work.
 _SLICE = 2_000_000
-
-
-class Totals(NamedTuple):
-    """Updates done; and sums over the rows of this epoch or call, or of the last."""
-
-    updates: int = 0
-    rows: int = 0
-    squares: float = 0.0  # of s |r|^2
-    penalties: float = 0.0  # of ridge |W|^2 / N
-
-    def mean(self, total: float) -> float:
-        """Return a sum for each row, NaN before any."""
-        return total / self.rows if self.rows else math.nan
-
-
-class Snapshot(NamedTuple):
-    """All that a call of `partial_fit` changes."""
-
-    optimizer: OptimizerSnapshot
-    coefficients: Coefficients
-    total: Array | None
-    averaged: int
-    totals: Totals
-    guard: dict[str, Any]
-    scaling: Scaling | None  # if it has yet to be measured
 
 
 class Trainer:
@@ -243,23 +218,7 @@ class Trainer:
         return float(self.optimizer.param_groups[0].get("lr", math.nan))
 
     def predict(self, X: Any) -> Array:
-        """Return X coef + intercept.
-
-        Parameters
-        ----------
-        X : array_like or sparse matrix, shape (n, features)
-
-        Returns
-        -------
-        ndarray, shape (n,) or (n, targets)
-            float32 if both X and the coefficients are, else float64. A product by NumPy
-            or SciPy, whose last bits depend on the CPU.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If X does not fit.
-        """
+        """Return X coef + intercept: see `Fit.predict`."""
         return predict(f"{self._who}.predict", X, *self.solution)
 
     def __repr__(self) -> str:
