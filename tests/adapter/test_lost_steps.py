@@ -49,7 +49,6 @@ def test_a_step_as_an_array_and_as_a_tensor_warn_alike() -> None:
     g = torch.ones_like(p)
     assert warned(lambda: steps(opt, p, 9))
     assert warned(
-        __file__,
         lambda: [other.step(g.float().numpy()) for _ in range(9)],
     )
 
